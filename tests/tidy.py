@@ -4,6 +4,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 CRATES = ["exporter", "exporter/flow", "exporter/hubble", "config", "semconv", "ebpf/wire", "ebpf", "tests"]
@@ -102,6 +103,9 @@ exporter = "".join(text for path, text in files.items() if path.startswith("expo
 for name in re.findall(r"pub const (\w+): Metric = Metric \{", files["semconv/src/generated.rs"]):
     if not re.search(rf"metric::{name}\b", exporter):
         found.append(f"semconv: nothing exports the metric {name}")
+
+if tomllib.loads(Path("Cargo.toml").read_text())["profile"]["release"].get("strip") not in ("debuginfo", "symbols", True):
+    found.append("Cargo.toml: the release profile must strip debug info, which is most of the program's size")
 
 for crate in CRATES:
     found += [f"{crate}: import circle of {', '.join(group)}" for group in circles(crate)]

@@ -8,11 +8,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// The longest path in `sun_path` (unix(7)), without the zero at its end.
-pub(crate) const SOCKET_PATH_MAX: usize = 107;
+pub(crate) const MAX_SOCKET_PATH: usize = 107;
 /// The longest DNS name (RFC 1035, 2.3.4).
-const HOST_MAX: usize = 253;
+const MAX_HOST: usize = 253;
 /// A node's name is a DNS subdomain, a cluster's is shorter (Kubernetes, Cilium); both with a `/` between them.
-const NAME_MAX: usize = 2 * HOST_MAX;
+const MAX_NAME: usize = 2 * MAX_HOST;
 /// The prefix of a unix socket's address.
 pub(crate) const UNIX: &str = "unix://";
 
@@ -66,8 +66,8 @@ pub(crate) fn socket_path(path: &str) -> Result<(), String> {
         _ if !path.starts_with('/') => Err(format!("{path:?} is no absolute path")),
         _ if path.ends_with('/') => Err(format!("{path:?} names a folder")),
         _ if path.contains('\0') => Err(format!("{path:?} is no path")),
-        _ if path.len() > SOCKET_PATH_MAX => {
-            Err(format!("the path has {} bytes, and a socket's at most {SOCKET_PATH_MAX}", path.len()))
+        _ if path.len() > MAX_SOCKET_PATH => {
+            Err(format!("the path has {} bytes, and a socket's at most {MAX_SOCKET_PATH}", path.len()))
         }
         _ => Ok(()),
     }
@@ -107,7 +107,7 @@ fn peer_name(name: &str) -> Result<(), String> {
     };
     match name.split('/').collect::<Vec<_>>()[..] {
         [""] => Err("has no name".to_owned()),
-        _ if name.len() > NAME_MAX => Err(format!("has a name of more than {NAME_MAX} bytes")),
+        _ if name.len() > MAX_NAME => Err(format!("has a name of more than {MAX_NAME} bytes")),
         [name] | [_, name] if !is_name(name) => Err(format!("has {name:?} for a name")),
         [cluster, _] if !is_name(cluster) => Err(format!("has {cluster:?} for a cluster")),
         [_] | [_, _] => Ok(()),
@@ -154,7 +154,7 @@ pub(crate) fn host_name(host: &str) -> Result<(), String> {
         |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
     match host {
         "" => Err("is empty".to_owned()),
-        _ if host.len() > HOST_MAX => Err(format!("has more than {HOST_MAX} bytes")),
+        _ if host.len() > MAX_HOST => Err(format!("has more than {MAX_HOST} bytes")),
         _ if host.strip_suffix('.').unwrap_or(host).split('.').all(is_label) => Ok(()),
         _ => Err("is no name of one".to_owned()),
     }

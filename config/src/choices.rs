@@ -131,17 +131,36 @@ choice! {
 }
 
 choice! {
-    /// The name of a flow's end in metrics.
+    /// What names a flow's end in metrics: Hubble's contexts, and some of ours.
     Context {
-        /// The endpoint's interface, `host`, or `world`.
+        /// The one short name that the tables have: of a container, pod, unit or named address, else of the endpoint's
+        /// interface, else `host` or `world`.
         #[default]
         Name = "name",
         /// The address.
         Ip = "ip",
-        /// The security identity.
+        /// The labels of the security identity, else its number.
         Identity = "identity",
         /// The identity if it is a reserved one (`reserved:host`, `reserved:world` …).
         ReservedIdentity = "reserved-identity",
+        /// The namespace; a container's is its compose project.
+        Namespace = "namespace",
+        /// Namespace and pod, `shop/web-1`; a container's pod is its name.
+        Pod = "pod",
+        /// The pod.
+        PodName = "pod-name",
+        /// Namespace and workload, `shop/web`; a container's workload is its compose service or its image.
+        Workload = "workload",
+        /// The workload.
+        WorkloadName = "workload-name",
+        /// The label `app.kubernetes.io/name`, `k8s-app` or `app`.
+        App = "app",
+        /// The container.
+        Container = "container",
+        /// The unit of systemd.
+        Unit = "unit",
+        /// The DNS names.
+        Dns = "dns",
     }
 }
 
@@ -159,7 +178,7 @@ choice! {
 }
 
 choice! {
-/// The attribute names of metrics.
+    /// The attribute names of metrics.
     Naming {
         /// OpenTelemetry's semantic conventions, `hubble.` for what they lack.
         #[default]
@@ -211,14 +230,14 @@ choice! {
         Off = "off",
         /// Failures.
         Error = "error",
-        /// And what may need attention.
+        /// Warnings as well.
         Warn = "warn",
-        /// And what happened.
+        /// Events of the program as well.
         #[default]
         Info = "info",
-        /// And why.
+        /// Their causes as well.
         Debug = "debug",
-        /// And every step.
+        /// Every step as well.
         Trace = "trace",
     }
 }

@@ -124,13 +124,13 @@ fn whole(value: &Value) -> Option<i128> {
 
 /// A ring's capacity is 2^n − 1.
 fn ring(value: &Value) -> Result<Value, Fault> {
-    const LEAST: u32 = 1;
-    const MOST: u32 = 65_535;
-    let right = |number: u32| format!("use {number}, or another 2^n - 1 from {LEAST} to {MOST}");
+    const MIN: u32 = 1;
+    const MAX: u32 = 65_535;
+    let right = |number: u32| format!("use {number}, or another 2^n - 1 from {MIN} to {MAX}");
     let Some(number) = whole(value) else { return Err((found(value), right(4095))) };
     // Of two that are equally near, the larger one.
     let nearest = (1..=16).map(|bits| (1_u32 << bits) - 1).rev();
-    let nearest = nearest.min_by_key(|size| number.abs_diff(i128::from(*size))).unwrap_or(MOST);
+    let nearest = nearest.min_by_key(|size| number.abs_diff(i128::from(*size))).unwrap_or(MAX);
     if number == i128::from(nearest) {
         Ok(value.clone())
     } else {

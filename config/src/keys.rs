@@ -252,7 +252,7 @@ pub(crate) const KEYS: &[Key] = &[
         "cilium_monitor.version",
         Kind::ReleaseOrEmpty,
         "The agent's release, 1.15 to 1.20, such as \"1.18\", for payloads that do not show it. Empty: the newest known\n\
-         one; service notifications are recognized by their JSON. \"guess\": from the events; it may be wrong.",
+         one; of services only upserts are recognized, by their JSON. \"guess\": from the events; it may be wrong.",
     ),
     key(
         "hubble_source.address",
@@ -378,10 +378,12 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "metrics.contexts.source",
         Kind::Alternatives(Context::NAMES),
-        "The name of a flow's source. Of several with | between them the first that is not empty: \"name|ip\".\n\
-         name: the endpoint's interface, host, or world. ip: the address; a series for each, so mind max_series.\n\
-         identity and reserved-identity: Cilium's number, and its name if that is reserved (reserved:host). Without\n\
-         Cilium endpoints have none, and the name is empty: add |name.",
+        "The name of a flow's source. Of several with | between them the first that is not empty: \"workload|ip\".\n\
+         Hubble's contexts: workload (namespace/name), workload-name, pod (namespace/name), pod-name, namespace, app, dns\n\
+         (the names, with commas), identity (its labels, else its number), reserved-identity (reserved:host), and ip,\n\
+         which has a series for each address, so mind max_series. A container's namespace is its compose project, its\n\
+         pod its name, its workload its compose service or image; a unit's namespace is host, its pod the unit.\n\
+         Ours: container, unit, and name: the one short name that is known, else the interface, host, or world.",
     ),
     key("metrics.contexts.destination", Kind::Alternatives(Context::NAMES), "The same for the destination."),
     key(

@@ -37,4 +37,4 @@ pub use settings::{
 };
 pub use signal::{Export, Signal, public_url};
 pub use sources::{DEFAULT_FILE, Set, Sources};
-pub use units::{format_duration, format_size, parse_duration, parse_size};
+pub use units::{format_duration, format_seconds, format_size, format_time, parse_duration, parse_size};

@@ -75,7 +75,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
 struct Given<'f> {
     figment: &'f Figment,
     origins: BTreeMap<String, String>,
-    /// Of every key that was given, even if it was refused.
+    /// The precedence of every key that was given, even if it was refused.
     precedences: BTreeMap<String, Precedence>,
     values: BTreeMap<String, Value>,
     problems: Vec<Problem>,

@@ -225,7 +225,9 @@ pub struct Contexts {
 
 impl Default for Contexts {
     fn default() -> Self {
-        Self { source: vec![Context::Name], destination: vec![Context::Name] }
+        use Context::{App, Container, Dns, Name, Pod, Unit, Workload};
+        let contexts = vec![Workload, App, Container, Pod, Unit, Dns, Name];
+        Self { source: contexts.clone(), destination: contexts }
     }
 }
 

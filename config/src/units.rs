@@ -105,6 +105,19 @@ pub fn format_duration(duration: Duration) -> String {
     text
 }
 
+/// Formats a duration for people: `50 s`; from two minutes on and with a fraction `2m30s`, `1s500ms`.
+pub fn format_time(time: Duration) -> String {
+    match (time.as_secs(), time.subsec_nanos()) {
+        (seconds @ 0..120, 0) => format!("{seconds} s"),
+        _ => format_duration(time),
+    }
+}
+
+/// Formats whole seconds like [`format_time`].
+pub fn format_seconds(seconds: u64) -> String {
+    format_time(Duration::from_secs(seconds))
+}
+
 /// Formats a size in the largest binary unit that divides it; [`parse_size`] parses it back.
 pub fn format_size(bytes: u64) -> String {
     let fits = |factor: u64| bytes != 0 && bytes.is_multiple_of(factor);
@@ -204,7 +217,7 @@ pub(crate) mod path {
 mod tests {
     use std::time::Duration;
 
-    use super::{format_duration, format_size, parse_duration, parse_size};
+    use super::{format_duration, format_seconds, format_size, parse_duration, parse_size};
 
     #[test]
     fn durations_round_trip() {
@@ -284,6 +297,13 @@ mod tests {
             ("18446744073709551616B", "does not begin with a whole number"),
         ] {
             assert_eq!(parse_size(text), Err(wrong.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_short_texts() {
+        for (time, text) in [(0, "0 s"), (50, "50 s"), (119, "119 s"), (120, "2m"), (3661, "1h1m1s")] {
+            assert_eq!(format_seconds(time), text);
         }
     }
 }

@@ -5,6 +5,7 @@
 use aya_ebpf::helpers::generated::bpf_snprintf;
 use eyepiece_wire::{
     FUNCTION_LEN, IGNORE_ALWAYS, IGNORE_IN_FUNCTIONS, IGNORE_RECEIVER, IgnoredFunction, IgnoredPlace, Receiver,
+    cut_symbol,
 };
 
 use crate::globals::{
@@ -48,8 +49,7 @@ unsafe fn is_in_function(reason: u32, location: u64) -> bool {
     }
 }
 
-/// Writes the name of the function that an address lies in, without suffixes of the compiler (`.isra.0`, `.cold`) or
-/// the kernel (` [module]`). A longer name is cut and equals no rule's.
+/// Writes the name of the function that an address lies in, without suffixes. A longer name is cut and equals no rule's.
 #[inline(always)]
 unsafe fn symbol(name: &mut [u8; FUNCTION_LEN], mut location: u64) {
     unsafe {
@@ -60,13 +60,10 @@ unsafe fn symbol(name: &mut [u8; FUNCTION_LEN], mut location: u64) {
             &mut location,
             size_of::<u64>() as u32,
         );
-        let mut is_suffix = written < 0;
-        for byte in name.iter_mut() {
-            is_suffix |= *byte == b'.' || *byte == b' ' || *byte == 0;
-            if is_suffix {
-                *byte = 0;
-            }
+        if written < 0 {
+            *name = [0; FUNCTION_LEN];
         }
+        cut_symbol(name);
     }
 }
 

@@ -11,7 +11,7 @@ mod measured;
 use std::hint::black_box;
 
 use eyepiece_flow::cilium_release::Producer;
-use eyepiece_flow::decode::{Pairing, decode, parse};
+use eyepiece_flow::decode::{Pairing, decode, decode_flow};
 use eyepiece_flow::event::RawEvent;
 use eyepiece_flow::gob::encode::agent_notify;
 
@@ -34,7 +34,7 @@ fn main() {
         };
         // Two routines, for the choice is not part of what is measured.
         let figures = if is_frequent {
-            micro.measure(name, 1, || parse(&event()))
+            micro.measure(name, 1, || decode_flow(&event()))
         } else {
             micro.measure(name, 1, || decode(&event(), Producer::default(), &mut pairing))
         };

@@ -17,6 +17,7 @@ use eyepiece::export::otlp::logs::LogsConfig;
 use eyepiece::export::otlp::resource::Resource;
 use eyepiece::metadata::{Snapshot, Tables};
 use eyepiece::support::shutdown;
+use eyepiece::support::task_thread::spawn_thread;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_config::{Compression, Otlp, Signal};
 use eyepiece_flow::flow::{End, Flow};
@@ -253,12 +254,12 @@ fn ours(compression: Compression, max_records: usize) -> (f64, f64) {
     let flows = flows(&mut tables).into_iter().map(Observed::Flow).collect();
     let batch = Batch::with_names(flows, Arc::new(Snapshot::from(tables)));
     let (telemetry, names) = (Telemetry::default(), Arc::new(Interfaces));
-    let options = LogsConfig { max_records, ..LogsConfig::default() };
-    let (queue, exporter) = logs::build(&options, &resource(), names, client, &telemetry);
+    let config = LogsConfig { max_records, ..LogsConfig::default() };
+    let (queue, exporter) = logs::build(&config, &resource(), names, client, &telemetry);
     let (_stop, receiver) = shutdown::channel();
-    let _done = logs::spawn_thread("otlp-logs", || exporter.run(receiver)).expect("a thread");
+    let _done = spawn_thread("otlp-logs", || exporter.run(receiver)).expect("a thread");
     measure(&sink, 200, |_| {
-        while queue.depth() > options.capacity / 2 {
+        while queue.depth() > config.capacity / 2 {
             std::thread::sleep(Duration::from_millis(1));
         }
         assert_eq!(queue.try_send(batch.clone()), BATCH);

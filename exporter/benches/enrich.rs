@@ -86,7 +86,7 @@ fn entry(number: u32, name: &str) -> (Key, Target) {
 fn registry(addresses: u32) -> (Arc<Registry>, Publisher) {
     let symbols = Symbols::default();
     let publisher = Publisher::new(Tables::new(&symbols));
-    let registry = Registry::new(symbols, publisher.clone());
+    let registry = Registry::new(symbols, publisher.clone(), Vec::new());
     registry.replace(Provider::Kubernetes, (0..addresses).map(|number| entry(number, "shop")).collect());
     registry.publish();
     (registry, publisher)

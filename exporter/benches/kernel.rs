@@ -14,9 +14,9 @@ use eyepiece::source::datapath::object::{Object, ProgramConfig};
 use eyepiece::source::datapath::reader::Reader;
 use eyepiece::source::datapath::{reader, sweep, sys};
 use eyepiece::support::telemetry::Number;
-use eyepiece_config::Transport;
+use eyepiece_config::{Aggregation, Transport};
 use eyepiece_flow::event::{Event, Totals};
-use eyepiece_wire::{Aggregation, Connection, Key4, map, program};
+use eyepiece_wire::{Connection, Key4, map, program};
 
 use eyepiece_tests::bench_report::{Goal, ROUNDS, goal, heading, row};
 

@@ -5,7 +5,7 @@ mod measured;
 
 use std::hint::black_box;
 
-use eyepiece_flow::decode::parse;
+use eyepiece_flow::decode::decode_flow;
 use eyepiece_flow::event::RawEvent;
 use eyepiece_flow::flow::{EventType, Flow};
 
@@ -25,7 +25,7 @@ fn main() {
         });
         let parsed = micro.measure(name, 1, || {
             let data = black_box(payload.as_slice());
-            parse(&RawEvent { time: 1, cpu: 2, data, traffic: None, kernel_drop: None })
+            decode_flow(&RawEvent { time: 1, cpu: 2, data, traffic: None, kernel_drop: None })
         });
         measured.push((name, payload.len(), copy, parsed));
     }

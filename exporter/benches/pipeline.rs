@@ -31,6 +31,7 @@ use eyepiece::serve::monitor::tap::Tap;
 use eyepiece::source::datapath::record;
 use eyepiece::source::{Source, Waker};
 use eyepiece::support::clock::{Clock, unix_now};
+use eyepiece::support::task_thread::spawn_thread;
 use eyepiece::support::telemetry::{Number, Telemetry};
 use eyepiece::support::{server_runtime, shutdown};
 use eyepiece_flow::cilium_release::Producer;
@@ -222,7 +223,7 @@ fn logs_to_nothing() -> (LogSink, tokio::sync::watch::Sender<Option<tokio::time:
     let resource = Resource::new("bench", "1", [], None);
     let names = Arc::new(NoLookup);
     let (sink, exporter) = logs::build(&LogsConfig::default(), &resource, names, Nothing, &Telemetry::default());
-    let done = logs::spawn_thread("otlp-logs", move || {
+    let done = spawn_thread("otlp-logs", move || {
         pin(OTHER_CORE);
         exporter.run(stopped)
     });

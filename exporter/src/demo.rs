@@ -28,14 +28,14 @@ use self::network::Network;
 use self::product::Product;
 use self::receiver::Arrival;
 use self::screen::Screen;
-use self::traffic::{ACTS, Act};
+use self::traffic::{TRAFFIC_STEPS, TrafficStep};
 use crate::app::AppError;
 
 /// Requests that wait to be printed; beyond that, the exporter waits for its answers, and counts.
 const ARRIVALS: usize = 64;
-/// Headings that wait to be printed: the client is at most one act ahead.
+/// Headings that wait to be printed: the client is at most one step ahead.
 const HEADINGS: usize = 1;
-/// The shortest and the longest pause between two acts: time for the flows of one to arrive, and to be read.
+/// The shortest and the longest pause between two steps: time for the flows of one to arrive, and to be read.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(1500));
 /// The product's time to deliver queued telemetry.
 const SHUTDOWN: Duration = Duration::from_secs(8);
@@ -75,7 +75,7 @@ impl From<anyhow::Error> for DemoError {
 /// Prints flows and metrics of made-up hosts, until its end or a signal. Call it while the program has one thread.
 ///
 /// # Errors
-/// The start failed, a host's act failed, or the product ended early.
+/// The start failed, a step of the client failed, or the product ended early.
 pub fn run(config: DemoConfig) -> Result<(), DemoError> {
     if !nix::unistd::geteuid().is_root() {
         let operation = "the demo makes network namespaces and loads programs into the kernel: run it as root";
@@ -86,7 +86,7 @@ pub fn run(config: DemoConfig) -> Result<(), DemoError> {
     screen.step("making the hosts: namespaces, links, addresses, routes")?;
     let network = Arc::new(network::namespaces().map_err(namespace_error)?);
     network.connect()?;
-    let acts = set_up_firewall(&network, &mut screen)?;
+    let steps = set_up_firewall(&network, &mut screen)?;
     traffic::serve(&network).context("cannot start the servers")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.context("cannot start the runtime")?;
@@ -100,7 +100,7 @@ pub fn run(config: DemoConfig) -> Result<(), DemoError> {
     let (product, warnings) = Product::start(network.node.inside(), address, config.config, &config.sets)?;
     screen.warnings(&warnings)?;
     let demo = Demo { screen, arrivals, product, series: Series::default(), records: 0 };
-    demo.run(&runtime, &network, acts, config.seconds)
+    demo.run(&runtime, &network, steps, config.seconds)
 }
 
 fn namespace_error(error: io::Error) -> AppError {
@@ -111,14 +111,14 @@ fn namespace_error(error: io::Error) -> AppError {
     anyhow::Error::new(error).context("cannot make a network namespace").into()
 }
 
-/// Sets up the firewall; returns the acts, without those that need it if the kernel refuses.
-fn set_up_firewall(network: &Network, screen: &mut Screen<io::Stdout>) -> io::Result<Vec<&'static Act>> {
+/// Sets up the firewall; returns the steps, without those that need it if the kernel refuses.
+fn set_up_firewall(network: &Network, screen: &mut Screen<io::Stdout>) -> io::Result<Vec<&'static TrafficStep>> {
     screen.step("giving the node a firewall: nothing is forwarded to TCP port 23")?;
     match network.node.inside().run(|| firewall::drop_forwarded(traffic::FIREWALLED)) {
-        Ok(()) => Ok(ACTS.iter().collect()),
+        Ok(()) => Ok(TRAFFIC_STEPS.iter().collect()),
         Err(error) => {
             screen.step(&format!("going on without it: the kernel refuses it (module nf_tables?): {error}"))?;
-            Ok(ACTS.iter().filter(|act| !act.needs_firewall).collect())
+            Ok(TRAFFIC_STEPS.iter().filter(|step| !step.needs_firewall).collect())
         }
     }
 }
@@ -138,22 +138,22 @@ impl Demo {
         mut self,
         runtime: &Runtime,
         network: &Arc<Network>,
-        acts: Vec<&'static Act>,
+        steps: Vec<&'static TrafficStep>,
         seconds: u64,
     ) -> Result<(), DemoError> {
         let (stop, stopped) = blocking::sync_channel::<()>(0);
         let (headings, mut shown) = mpsc::channel(HEADINGS);
-        let played_on = Arc::clone(network);
+        let network = Arc::clone(network);
         let duration = Duration::from_secs(seconds);
         let client = std::thread::Builder::new()
             .name("client".to_owned())
-            .spawn(move || play(&played_on, &acts, duration, &headings, &stopped))
+            .spawn(move || run_steps(&network, &steps, duration, &headings, &stopped))
             .context("cannot start a thread")?;
         let watched = runtime.block_on(self.watch(&mut shown));
         drop(stop);
-        let played = client.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the client panicked")));
+        let sent = client.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the client panicked")));
         watched?;
-        played?;
+        sent?;
         self.screen.warnings(&self.product.warnings())?;
         self.screen.tables(&self.series, self.records)?;
         self.screen.next_steps()?;
@@ -170,7 +170,7 @@ impl Demo {
                 () = either_signal(&mut interrupt, &mut terminate) => return Ok(()),
                 arrival = self.arrivals.recv() => self.take(arrival)?,
                 heading = headings.recv() => match heading {
-                    Some(heading) => self.screen.act(heading)?,
+                    Some(heading) => self.screen.step_heading(heading)?,
                     None => break,
                 },
                 () = tokio::time::sleep(Duration::from_millis(200)) => {
@@ -217,25 +217,25 @@ async fn either_signal(one: &mut Signal, other: &mut Signal) {
     }
 }
 
-/// Repeats the client's acts until the duration is over or the demo stops; each act runs at least once.
-fn play(
+/// Repeats the client's steps until the duration is over or the demo stops; each step runs at least once.
+fn run_steps(
     network: &Network,
-    acts: &[&Act],
+    steps: &[&TrafficStep],
     duration: Duration,
     headings: &mpsc::Sender<&'static str>,
     stopped: &blocking::Receiver<()>,
 ) -> anyhow::Result<()> {
-    let count = u32::try_from(acts.len().max(1)).unwrap_or(1);
+    let count = u32::try_from(steps.len().max(1)).unwrap_or(1);
     let pause = (duration / count).clamp(PAUSE.0, PAUSE.1);
     let end = Instant::now() + duration;
-    for (index, act) in acts.iter().cycle().enumerate() {
-        if index >= acts.len() && Instant::now() + pause / 2 > end {
+    for (index, step) in steps.iter().cycle().enumerate() {
+        if index >= steps.len() && Instant::now() + pause / 2 > end {
             return Ok(());
         }
-        if headings.blocking_send(act.heading).is_err() {
+        if headings.blocking_send(step.heading).is_err() {
             return Ok(());
         }
-        act.perform(network).with_context(|| act.heading)?;
+        step.run(network).with_context(|| step.heading)?;
         // The sender never sends: its drop is the signal.
         if stopped.recv_timeout(pause) == Err(blocking::RecvTimeoutError::Disconnected) {
             return Ok(());

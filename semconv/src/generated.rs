@@ -17,8 +17,20 @@ pub mod attribute {
     pub const CONTAINER_RUNTIME_NAME: &str = "container.runtime.name";
     /// Address of the receiver.
     pub const DESTINATION_ADDRESS: &str = "destination.address";
+    /// Full id of the container of the destination, as `container.id` is of a resource.
+    pub const DESTINATION_CONTAINER_ID: &str = "destination.container.id";
+    /// Image of the destination, as `container.image.name` is of a resource.
+    pub const DESTINATION_CONTAINER_IMAGE_NAME: &str = "destination.container.image.name";
+    /// Tag of the image of the destination, as `container.image.tags` is of a resource.
+    pub const DESTINATION_CONTAINER_IMAGE_TAGS: &str = "destination.container.image.tags";
+    /// Container of the destination, as `container.name` is of a resource.
+    pub const DESTINATION_CONTAINER_NAME: &str = "destination.container.name";
+    /// What runs the container of the destination, as `container.runtime.name` is of a resource.
+    pub const DESTINATION_CONTAINER_RUNTIME_NAME: &str = "destination.container.runtime.name";
     /// Cluster of the destination, as `k8s.cluster.name` is of a resource.
     pub const DESTINATION_K8S_CLUSTER_NAME: &str = "destination.k8s.cluster.name";
+    /// Container in the pod of the destination, as `k8s.container.name` is of a resource.
+    pub const DESTINATION_K8S_CONTAINER_NAME: &str = "destination.k8s.container.name";
     /// CronJob of the destination, as `k8s.cronjob.name` is of a resource.
     pub const DESTINATION_K8S_CRONJOB_NAME: &str = "destination.k8s.cronjob.name";
     /// DaemonSet of the destination, as `k8s.daemonset.name` is of a resource.
@@ -29,8 +41,12 @@ pub mod attribute {
     pub const DESTINATION_K8S_JOB_NAME: &str = "destination.k8s.job.name";
     /// Kubernetes namespace of the destination, as `k8s.namespace.name` is of a resource.
     pub const DESTINATION_K8S_NAMESPACE_NAME: &str = "destination.k8s.namespace.name";
+    /// Node of the pod of the destination, or the destination itself, as `k8s.node.name` is of a resource.
+    pub const DESTINATION_K8S_NODE_NAME: &str = "destination.k8s.node.name";
     /// Pod of the destination, as `k8s.pod.name` is of a resource.
     pub const DESTINATION_K8S_POD_NAME: &str = "destination.k8s.pod.name";
+    /// Uid of the pod of the destination, as `k8s.pod.uid` is of a resource.
+    pub const DESTINATION_K8S_POD_UID: &str = "destination.k8s.pod.uid";
     /// ReplicaSet of the destination, as `k8s.replicaset.name` is of a resource.
     pub const DESTINATION_K8S_REPLICASET_NAME: &str = "destination.k8s.replicaset.name";
     /// Kubernetes service of the destination, as `k8s.service.name` is of a resource.
@@ -39,6 +55,14 @@ pub mod attribute {
     pub const DESTINATION_K8S_STATEFULSET_NAME: &str = "destination.k8s.statefulset.name";
     /// Port of the receiver.
     pub const DESTINATION_PORT: &str = "destination.port";
+    /// Program of the destination, as `process.executable.name` is of a resource.
+    pub const DESTINATION_PROCESS_EXECUTABLE_NAME: &str = "destination.process.executable.name";
+    /// Process of the destination, as `process.pid` is of a resource.
+    pub const DESTINATION_PROCESS_PID: &str = "destination.process.pid";
+    /// Service of docker compose that the destination belongs to, as `service.name` is of a resource.
+    pub const DESTINATION_SERVICE_NAME: &str = "destination.service.name";
+    /// Project of docker compose that the destination belongs to, as `service.namespace` is of a resource.
+    pub const DESTINATION_SERVICE_NAMESPACE: &str = "destination.service.namespace";
     /// Addresses in the answer.
     pub const DNS_ANSWERS: &str = "dns.answers";
     /// Name that was asked for.
@@ -331,8 +355,20 @@ pub mod attribute {
     pub const SERVICE_VERSION: &str = "service.version";
     /// Address of the sender.
     pub const SOURCE_ADDRESS: &str = "source.address";
+    /// Full id of the container of the source, as `container.id` is of a resource.
+    pub const SOURCE_CONTAINER_ID: &str = "source.container.id";
+    /// Image of the source, as `container.image.name` is of a resource.
+    pub const SOURCE_CONTAINER_IMAGE_NAME: &str = "source.container.image.name";
+    /// Tag of the image of the source, as `container.image.tags` is of a resource.
+    pub const SOURCE_CONTAINER_IMAGE_TAGS: &str = "source.container.image.tags";
+    /// Container of the source, as `container.name` is of a resource.
+    pub const SOURCE_CONTAINER_NAME: &str = "source.container.name";
+    /// What runs the container of the source, as `container.runtime.name` is of a resource.
+    pub const SOURCE_CONTAINER_RUNTIME_NAME: &str = "source.container.runtime.name";
     /// Cluster of the source, as `k8s.cluster.name` is of a resource.
     pub const SOURCE_K8S_CLUSTER_NAME: &str = "source.k8s.cluster.name";
+    /// Container in the pod of the source, as `k8s.container.name` is of a resource.
+    pub const SOURCE_K8S_CONTAINER_NAME: &str = "source.k8s.container.name";
     /// CronJob of the source, as `k8s.cronjob.name` is of a resource.
     pub const SOURCE_K8S_CRONJOB_NAME: &str = "source.k8s.cronjob.name";
     /// DaemonSet of the source, as `k8s.daemonset.name` is of a resource.
@@ -343,8 +379,12 @@ pub mod attribute {
     pub const SOURCE_K8S_JOB_NAME: &str = "source.k8s.job.name";
     /// Kubernetes namespace of the source, as `k8s.namespace.name` is of a resource.
     pub const SOURCE_K8S_NAMESPACE_NAME: &str = "source.k8s.namespace.name";
+    /// Node of the pod of the source, or the source itself, as `k8s.node.name` is of a resource.
+    pub const SOURCE_K8S_NODE_NAME: &str = "source.k8s.node.name";
     /// Pod of the source, as `k8s.pod.name` is of a resource.
     pub const SOURCE_K8S_POD_NAME: &str = "source.k8s.pod.name";
+    /// Uid of the pod of the source, as `k8s.pod.uid` is of a resource.
+    pub const SOURCE_K8S_POD_UID: &str = "source.k8s.pod.uid";
     /// ReplicaSet of the source, as `k8s.replicaset.name` is of a resource.
     pub const SOURCE_K8S_REPLICASET_NAME: &str = "source.k8s.replicaset.name";
     /// Kubernetes service of the source, as `k8s.service.name` is of a resource.
@@ -353,6 +393,14 @@ pub mod attribute {
     pub const SOURCE_K8S_STATEFULSET_NAME: &str = "source.k8s.statefulset.name";
     /// Port of the sender.
     pub const SOURCE_PORT: &str = "source.port";
+    /// Program of the source, as `process.executable.name` is of a resource.
+    pub const SOURCE_PROCESS_EXECUTABLE_NAME: &str = "source.process.executable.name";
+    /// Process of the source, as `process.pid` is of a resource.
+    pub const SOURCE_PROCESS_PID: &str = "source.process.pid";
+    /// Service of docker compose that the source belongs to, as `service.name` is of a resource.
+    pub const SOURCE_SERVICE_NAME: &str = "source.service.name";
+    /// Project of docker compose that the source belongs to, as `service.namespace` is of a resource.
+    pub const SOURCE_SERVICE_NAMESPACE: &str = "source.service.namespace";
     /// URL of the request; a password in it is redacted.
     pub const URL_FULL: &str = "url.full";
 
@@ -364,17 +412,29 @@ pub mod attribute {
         Attribute { name: CONTAINER_NAME, r#type: Type::String },
         Attribute { name: CONTAINER_RUNTIME_NAME, r#type: Type::String },
         Attribute { name: DESTINATION_ADDRESS, r#type: Type::String },
+        Attribute { name: DESTINATION_CONTAINER_ID, r#type: Type::String },
+        Attribute { name: DESTINATION_CONTAINER_IMAGE_NAME, r#type: Type::String },
+        Attribute { name: DESTINATION_CONTAINER_IMAGE_TAGS, r#type: Type::Strings },
+        Attribute { name: DESTINATION_CONTAINER_NAME, r#type: Type::String },
+        Attribute { name: DESTINATION_CONTAINER_RUNTIME_NAME, r#type: Type::String },
         Attribute { name: DESTINATION_K8S_CLUSTER_NAME, r#type: Type::String },
+        Attribute { name: DESTINATION_K8S_CONTAINER_NAME, r#type: Type::String },
         Attribute { name: DESTINATION_K8S_CRONJOB_NAME, r#type: Type::String },
         Attribute { name: DESTINATION_K8S_DAEMONSET_NAME, r#type: Type::String },
         Attribute { name: DESTINATION_K8S_DEPLOYMENT_NAME, r#type: Type::String },
         Attribute { name: DESTINATION_K8S_JOB_NAME, r#type: Type::String },
         Attribute { name: DESTINATION_K8S_NAMESPACE_NAME, r#type: Type::String },
+        Attribute { name: DESTINATION_K8S_NODE_NAME, r#type: Type::String },
         Attribute { name: DESTINATION_K8S_POD_NAME, r#type: Type::String },
+        Attribute { name: DESTINATION_K8S_POD_UID, r#type: Type::String },
         Attribute { name: DESTINATION_K8S_REPLICASET_NAME, r#type: Type::String },
         Attribute { name: DESTINATION_K8S_SERVICE_NAME, r#type: Type::String },
         Attribute { name: DESTINATION_K8S_STATEFULSET_NAME, r#type: Type::String },
         Attribute { name: DESTINATION_PORT, r#type: Type::Int },
+        Attribute { name: DESTINATION_PROCESS_EXECUTABLE_NAME, r#type: Type::String },
+        Attribute { name: DESTINATION_PROCESS_PID, r#type: Type::Int },
+        Attribute { name: DESTINATION_SERVICE_NAME, r#type: Type::String },
+        Attribute { name: DESTINATION_SERVICE_NAMESPACE, r#type: Type::String },
         Attribute { name: DNS_ANSWERS, r#type: Type::Strings },
         Attribute { name: DNS_QUESTION_NAME, r#type: Type::String },
         Attribute { name: EYEPIECE_EVENT_KIND, r#type: Type::String },
@@ -518,17 +578,29 @@ pub mod attribute {
         Attribute { name: SERVICE_NAMESPACE, r#type: Type::String },
         Attribute { name: SERVICE_VERSION, r#type: Type::String },
         Attribute { name: SOURCE_ADDRESS, r#type: Type::String },
+        Attribute { name: SOURCE_CONTAINER_ID, r#type: Type::String },
+        Attribute { name: SOURCE_CONTAINER_IMAGE_NAME, r#type: Type::String },
+        Attribute { name: SOURCE_CONTAINER_IMAGE_TAGS, r#type: Type::Strings },
+        Attribute { name: SOURCE_CONTAINER_NAME, r#type: Type::String },
+        Attribute { name: SOURCE_CONTAINER_RUNTIME_NAME, r#type: Type::String },
         Attribute { name: SOURCE_K8S_CLUSTER_NAME, r#type: Type::String },
+        Attribute { name: SOURCE_K8S_CONTAINER_NAME, r#type: Type::String },
         Attribute { name: SOURCE_K8S_CRONJOB_NAME, r#type: Type::String },
         Attribute { name: SOURCE_K8S_DAEMONSET_NAME, r#type: Type::String },
         Attribute { name: SOURCE_K8S_DEPLOYMENT_NAME, r#type: Type::String },
         Attribute { name: SOURCE_K8S_JOB_NAME, r#type: Type::String },
         Attribute { name: SOURCE_K8S_NAMESPACE_NAME, r#type: Type::String },
+        Attribute { name: SOURCE_K8S_NODE_NAME, r#type: Type::String },
         Attribute { name: SOURCE_K8S_POD_NAME, r#type: Type::String },
+        Attribute { name: SOURCE_K8S_POD_UID, r#type: Type::String },
         Attribute { name: SOURCE_K8S_REPLICASET_NAME, r#type: Type::String },
         Attribute { name: SOURCE_K8S_SERVICE_NAME, r#type: Type::String },
         Attribute { name: SOURCE_K8S_STATEFULSET_NAME, r#type: Type::String },
         Attribute { name: SOURCE_PORT, r#type: Type::Int },
+        Attribute { name: SOURCE_PROCESS_EXECUTABLE_NAME, r#type: Type::String },
+        Attribute { name: SOURCE_PROCESS_PID, r#type: Type::Int },
+        Attribute { name: SOURCE_SERVICE_NAME, r#type: Type::String },
+        Attribute { name: SOURCE_SERVICE_NAMESPACE, r#type: Type::String },
         Attribute { name: URL_FULL, r#type: Type::String },
     ];
 }
@@ -640,13 +712,14 @@ pub mod metric {
         attributes: &[
         ],
     };
-    /// Ends of flows that are counted without their name, since too many names are in use.
+    /// Ends of flows on this machine that no provider names, and ends that have no name since too many are in use, by reason.
     pub const EYEPIECE_ENDS_UNNAMED: Metric = Metric {
         name: "eyepiece.ends.unnamed",
         unit: "{end}",
-        description: "Ends of flows that are counted without their name, since too many names are in use.",
+        description: "Ends of flows on this machine that no provider names, and ends that have no name since too many are in use, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
     /// Events that are no flows, by kind.
@@ -1423,6 +1496,30 @@ pub mod event {
                 Usage { name: attribute::HUBBLE_DESTINATION_WORKLOADS, required: false },
                 Usage { name: attribute::HUBBLE_DESTINATION_SERVICE_NAMESPACE, required: false },
                 Usage { name: attribute::HUBBLE_DESTINATION_DNS_NAMES, required: false },
+                Usage { name: attribute::SOURCE_CONTAINER_ID, required: false },
+                Usage { name: attribute::SOURCE_CONTAINER_NAME, required: false },
+                Usage { name: attribute::SOURCE_CONTAINER_IMAGE_NAME, required: false },
+                Usage { name: attribute::SOURCE_CONTAINER_IMAGE_TAGS, required: false },
+                Usage { name: attribute::SOURCE_CONTAINER_RUNTIME_NAME, required: false },
+                Usage { name: attribute::SOURCE_SERVICE_NAME, required: false },
+                Usage { name: attribute::SOURCE_SERVICE_NAMESPACE, required: false },
+                Usage { name: attribute::SOURCE_PROCESS_PID, required: false },
+                Usage { name: attribute::SOURCE_PROCESS_EXECUTABLE_NAME, required: false },
+                Usage { name: attribute::SOURCE_K8S_CONTAINER_NAME, required: false },
+                Usage { name: attribute::SOURCE_K8S_POD_UID, required: false },
+                Usage { name: attribute::SOURCE_K8S_NODE_NAME, required: false },
+                Usage { name: attribute::DESTINATION_CONTAINER_ID, required: false },
+                Usage { name: attribute::DESTINATION_CONTAINER_NAME, required: false },
+                Usage { name: attribute::DESTINATION_CONTAINER_IMAGE_NAME, required: false },
+                Usage { name: attribute::DESTINATION_CONTAINER_IMAGE_TAGS, required: false },
+                Usage { name: attribute::DESTINATION_CONTAINER_RUNTIME_NAME, required: false },
+                Usage { name: attribute::DESTINATION_SERVICE_NAME, required: false },
+                Usage { name: attribute::DESTINATION_SERVICE_NAMESPACE, required: false },
+                Usage { name: attribute::DESTINATION_PROCESS_PID, required: false },
+                Usage { name: attribute::DESTINATION_PROCESS_EXECUTABLE_NAME, required: false },
+                Usage { name: attribute::DESTINATION_K8S_CONTAINER_NAME, required: false },
+                Usage { name: attribute::DESTINATION_K8S_POD_UID, required: false },
+                Usage { name: attribute::DESTINATION_K8S_NODE_NAME, required: false },
                 Usage { name: attribute::K8S_NODE_NAME, required: false },
                 Usage { name: attribute::K8S_CLUSTER_NAME, required: false },
                 Usage { name: attribute::HUBBLE_NODE_LABELS, required: false },

@@ -217,7 +217,7 @@ pub struct Info {
 }
 
 impl Info {
-    /// A program's, by its id.
+    /// Reads the information about the program with this id.
     pub fn of(id: u32) -> Result<Self> {
         let program = opened(PROG_FD_BY_ID, &[u64::from(id), 0]).with_context(|| format!("program {id}"))?;
         let plain = info(&program, &[])?;

@@ -19,7 +19,7 @@ pub const NAME: &str = "harness";
 const RECORD_HEADER: usize = 24;
 
 /// No frame is longer.
-const LONGEST_FRAME: usize = 16 << 20;
+const MAX_FRAME: usize = 16 << 20;
 
 /// The harness's standard input.
 pub type Input = BufWriter<ChildStdin>;
@@ -177,7 +177,7 @@ pub fn read_frame(input: &mut impl BufRead, frame: &mut Vec<u8>) -> Result<bool>
     let mut length = [0; 4];
     input.read_exact(&mut length).context("inside a frame's length")?;
     let length = usize::try_from(u32::from_le_bytes(length))?;
-    ensure!(length <= LONGEST_FRAME, "a frame of {length} bytes");
+    ensure!(length <= MAX_FRAME, "a frame of {length} bytes");
     frame.resize(length, 0);
     input.read_exact(frame).context("inside a frame")?;
     Ok(true)

@@ -1,8 +1,8 @@
 //! The laboratory of the end-to-end tests: hosts in network namespaces, scripted traffic, the product, its receivers.
 //!
-//! [`Lab`] makes the hosts, [`traffic`] and [`drops`] send what is asked for and count it, [`Capture`] and
-//! [`Inside::counters`] are the witnesses, [`Eyepiece`] runs the product, [`Receiver`] and [`Collector`] take what
-//! it exports. Everything is gone when its value is dropped, after a panic too.
+//! [`Lab`] makes the hosts. [`traffic`] and [`drops`] send packets and count them; [`Capture`] and [`Inside::counters`]
+//! count them independently. [`Eyepiece`] runs the product; [`Receiver`] and [`Collector`] receive its exports. A drop
+//! of each value removes what it made, also after a panic.
 
 use std::time::{Duration, Instant};
 
@@ -78,16 +78,51 @@ impl std::ops::Add for Count {
     }
 }
 
+/// The pause between two questions.
+const POLL: Duration = Duration::from_millis(10);
+
+/// A timeout, times `EYEPIECE_PATIENCE`: on an emulated machine everything takes longer.
+fn patient(timeout: Duration) -> Duration {
+    let factor = std::env::var("EYEPIECE_PATIENCE").ok().and_then(|factor| factor.parse().ok());
+    timeout * factor.unwrap_or(1)
+}
+
 /// Asks until there is an answer; an error that names what was waited for when time is up.
 pub fn eventually<T>(timeout: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
+    until(timeout, what, || {
+        let answer = ask();
+        if answer.is_none() {
+            std::thread::sleep(POLL);
+        }
+        answer
+    })
+}
+
+/// As [`eventually`], for a question that itself waits a moment.
+pub fn until<T>(timeout: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
+    let timeout = patient(timeout);
     let end = Instant::now() + timeout;
     loop {
         if let Some(answer) = ask() {
             return Ok(answer);
         }
-        if Instant::now() >= end {
-            anyhow::bail!("after {timeout:?}: {what}");
+        anyhow::ensure!(Instant::now() < end, "after {timeout:?}: {what}");
+    }
+}
+
+/// As [`eventually`], for a task.
+pub async fn eventually_async<T>(
+    timeout: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> Option<T>,
+) -> anyhow::Result<T> {
+    let timeout = patient(timeout);
+    let end = Instant::now() + timeout;
+    loop {
+        if let Some(answer) = ask() {
+            return Ok(answer);
         }
-        std::thread::sleep(Duration::from_millis(10));
+        anyhow::ensure!(Instant::now() < end, "after {timeout:?}: {what}");
+        tokio::time::sleep(POLL).await;
     }
 }

@@ -41,7 +41,7 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// Of TCP or UDP, from an address and port to another.
+    /// A packet of TCP or UDP, from an address and port to another.
     pub fn new(source: &str, destination: &str, protocol: u8, tcp_flags: u8) -> Self {
         let ends = [source, destination].map(|text| text.parse::<SocketAddr>().expect("an address and a port"));
         let (pair, ports) =

@@ -1,6 +1,8 @@
 //! Warnings of secrets that others can read: headers over plaintext, and files that every user can read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read as _;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -22,6 +24,12 @@ const HEADERS: [&str; 3] = ["otlp.headers", "otlp.metrics.headers", "otlp.logs.h
 const SECRET_PARTS: [&str; 10] =
     ["auth", "cookie", "credential", "key", "passw", "secret", "session", "signature", "token", "x-honeycomb-team"];
 
+/// Keys in a kubeconfig that hold a secret: tokens of all kinds, passwords and private keys.
+const KUBECONFIG_SECRETS: [&str; 3] = ["token:", "password:", "client-key-data:"];
+
+/// Bytes of a kubeconfig that are searched: it has a few kilobytes.
+const KUBECONFIG_BYTES: u64 = 1 << 20;
+
 /// Read permission of others, beside owner and group.
 const OTHERS_READ: u32 = 0o004;
 
@@ -30,7 +38,7 @@ fn is_secret(header: &str) -> bool {
     SECRET_PARTS.iter().any(|part| header.contains(part))
 }
 
-/// Warns of secret headers that leave this machine unencrypted, and of private keys that every user can read.
+/// Warns of secret headers that leave this machine unencrypted, and of keys and tokens that every user can read.
 pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
     let otlp = &settings.otlp;
     let mut warned = BTreeSet::new();
@@ -56,13 +64,16 @@ pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
     let signals = [("otlp.tls.key", &otlp.tls), ("otlp.metrics.tls.key", &otlp.metrics.overrides.tls)];
     let signals = signals.into_iter().chain([("otlp.logs.tls.key", &otlp.logs.overrides.tls)]);
     let keys = signals.map(|(key, tls)| (key, tls.key.as_deref()));
+    let kubeconfig = settings.metadata.kubernetes.kubeconfig.as_deref();
+    let kubeconfig = ("metadata.kubernetes.kubeconfig", kubeconfig.filter(|path| has_secret(path)), "a token or key");
     let hubble = [
         ("hubble.tls.key", settings.hubble.tls.key.as_deref()),
         ("hubble_source.tls.key", settings.hubble_source.tls.key.as_deref()),
     ];
-    for (key, path) in keys.chain(hubble) {
+    let keys = keys.chain(hubble).map(|(key, path)| (key, path, "a private key"));
+    for (key, path, secret) in keys.chain([kubeconfig]) {
         if let Some(path) = path.filter(|path| others_can_read(path)) {
-            let wrong = format!("every user of this machine can read {}, which holds a private key", path.display());
+            let wrong = format!("every user of this machine can read {}, which holds {secret}", path.display());
             findings.push(warning(key, wrong, "take the permission from others: chmod o-r", &[]));
         }
     }
@@ -91,6 +102,18 @@ fn is_loopback(host: &str) -> bool {
 fn others_can_read(path: &Path) -> bool {
     // Other checks report a missing file.
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & OTHERS_READ != 0)
+}
+
+/// Returns whether a kubeconfig, in YAML or JSON, has a secret itself rather than the path of one.
+fn has_secret(kubeconfig: &Path) -> bool {
+    if !kubeconfig.is_file() {
+        return false;
+    }
+    let mut bytes = Vec::new();
+    // Other checks report an unreadable file.
+    let read = File::open(kubeconfig).map(|file| file.take(KUBECONFIG_BYTES).read_to_end(&mut bytes));
+    let text = String::from_utf8_lossy(&bytes).replace(['"', '\''], "");
+    read.is_ok() && KUBECONFIG_SECRETS.iter().any(|key| text.contains(key))
 }
 
 /// The warning of a configuration file with secret headers that every user can read.

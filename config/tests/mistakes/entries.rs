@@ -12,7 +12,7 @@ fn every_wrong_entry_is_reported() {
             "datapath.interfaces.include=[1, \"a\", \"\", true]",
             &["in the list, 1", "the list has an empty", "in the list, true"],
         ),
-        ("metrics.contexts.source=pod|name|app", &["\"pod\" is not known", "\"app\" is not known"]),
+        ("metrics.contexts.source=node|name|zone", &["\"node\" is not known", "\"zone\" is not known"]),
         ("otlp.headers=a b=1,c=2,d e=3", &["\"a b\" is no header", "\"d e\" is no header"]),
     ] {
         let (key, _) = set.split_once('=').unwrap();

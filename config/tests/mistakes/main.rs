@@ -136,12 +136,14 @@ fn every_mistake_has_its_line() {
         ("node.dry_mode=1", "\"1\" is a text; use true or false"),
         ("otlp.logs.protocol=http/json", "\"http/json\" is not known; use grpc, http/protobuf, stdout"),
         (
-            "metrics.contexts.source=name|pod",
-            "\"pod\" is not known; use name, ip, identity, reserved-identity; several with | between them",
+            "metrics.contexts.source=name|node",
+            "\"node\" is not known; use name, ip, identity, reserved-identity, namespace, pod, pod-name, workload, \
+             workload-name, app, container, unit, dns; several with | between them",
         ),
         (
             "metrics.contexts.source=",
-            "\"\" is not known; use name, ip, identity, reserved-identity; several with | between them",
+            "\"\" is not known; use name, ip, identity, reserved-identity, namespace, pod, pod-name, workload, \
+             workload-name, app, container, unit, dns; several with | between them",
         ),
         (
             "datapath.interfaces.include=a,,b",

@@ -86,3 +86,25 @@ fn readable_private_key_warns() {
         }
     }
 }
+
+#[test]
+fn readable_kubeconfig_with_secret_warns() {
+    for (text, holds) in [
+        ("users:\n- name: u\n  user:\n    token: abc\n", true),
+        (r#"{"users":[{"name":"u","user":{"token":"abc"}}]}"#, true),
+        ("users:\n- user:\n    client-key-data: abc\n", true),
+        ("users:\n- user: {username: me, password: abc}\n", true),
+        ("users:\n- user:\n    tokenFile: /t\n    client-key: /k\n    client-certificate-data: abc\n", false),
+        ("", false),
+    ] {
+        let kubeconfig = file(text);
+        let config = file(&format!("metadata.kubernetes.kubeconfig = \"{}\"\n", kubeconfig.path().display()));
+        for (mode, readable) in [(0o600, false), (0o640, false), (0o644, true)] {
+            set_permissions(kubeconfig.path(), Permissions::from_mode(mode)).expect("our own file");
+            let found = at(config.path(), 0o600);
+            assert_eq!(found.len(), usize::from(holds && readable), "{text} {mode:o}: {found:?}");
+            assert!(found.iter().all(|found| found.starts_with("metadata.kubernetes.kubeconfig (from /")), "{found:?}");
+            assert!(found.iter().all(|found| found.contains("a token or key") && !found.contains("abc")), "{found:?}");
+        }
+    }
+}

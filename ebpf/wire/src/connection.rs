@@ -24,7 +24,7 @@ pub struct Key4 {
     pub kind: u8,
     /// Outer VLAN id in host order, 0 = untagged.
     pub vlan: u16,
-    /// 0.
+    /// Padding: 0.
     pub pad: u32,
 }
 const _: () = assert!(size_of::<Key4>() == 24);
@@ -52,11 +52,11 @@ pub struct Key6 {
     pub ifindex: u32,
     /// The upper-layer protocol behind the extension headers.
     pub protocol: u8,
-    /// 0.
+    /// Padding: 0.
     pub kind: u8,
     /// Outer VLAN id in host order, 0 = untagged.
     pub vlan: u16,
-    /// 0.
+    /// Padding: 0.
     pub pad: u32,
 }
 const _: () = assert!(size_of::<Key6>() == 48);
@@ -100,7 +100,7 @@ pub struct Half {
     pub flags: u8,
     /// The [`crate::Hook`] that counts here, plus 1; 0 = none yet.
     pub hook: u8,
-    /// 0.
+    /// Padding: 0.
     pub pad: [u8; 2],
 }
 const _: () = assert!(size_of::<Half>() == 56);
@@ -123,7 +123,7 @@ pub struct Connection {
     pub answered_by: u8,
     /// 1 once a FIN or RST was seen: expires soon.
     pub closing: u8,
-    /// 0.
+    /// Padding: 0.
     pub pad: u8,
 }
 const _: () = assert!(size_of::<Connection>() == 136);
@@ -149,7 +149,7 @@ pub struct SweepHeader {
     pub family: u32,
     /// The number of filled items.
     pub count: u32,
-    /// 0.
+    /// Padding: 0.
     pub pad: u32,
     /// Set by the program: jiffies now.
     pub jiffies: u64,

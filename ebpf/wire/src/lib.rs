@@ -20,7 +20,7 @@ pub use notify::{
 pub use record::{
     AnsweredBy, Counter, DropKey, FUNCTION_LEN, Header, Hook, IGNORE_ALWAYS, IGNORE_IN_FUNCTIONS, IGNORE_RECEIVER,
     IgnoredFunction, IgnoredPlace, Interface, InterfaceKind, MAX_RECEIVERS, Receiver, Tunnel, Untracked, UntrackedKey,
-    counter_count, shifted,
+    counter_count, cut_symbol, shifted,
 };
 
 /// The names of the programs in the object file.

@@ -45,7 +45,7 @@ pub struct TraceNotify {
     pub len_cap: u16,
     /// 1.
     pub version: u8,
-    /// 0.
+    /// Padding: 0.
     pub ext_version: u8,
     /// Security identity of the source; 0: user space fills it in.
     pub source_label: u32,
@@ -82,7 +82,7 @@ pub struct DropNotify {
     pub len_cap: u16,
     /// 0 or 2.
     pub version: u8,
-    /// 0.
+    /// Padding: 0.
     pub ext_version: u8,
     /// Security identity of the source; 0: user space fills it in.
     pub source_label: u32,
@@ -94,7 +94,7 @@ pub struct DropNotify {
     pub line: u16,
     /// 240 + the subsystem of the kernel's drop reason.
     pub file: u8,
-    /// 0.
+    /// Padding: 0.
     pub ext_error: i8,
     /// The interface.
     pub ifindex: u32,
@@ -146,9 +146,9 @@ pub struct DebugCapture {
     pub len_orig: u32,
     /// Bytes of it behind this struct.
     pub len_cap: u16,
-    /// 0.
+    /// Padding: 0.
     pub version: u8,
-    /// 0.
+    /// Padding: 0.
     pub ext_version: u8,
     /// Delivery: the interface.
     pub arg1: u32,

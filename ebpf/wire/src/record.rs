@@ -192,6 +192,21 @@ pub struct IgnoredFunction {
     pub name: [u8; FUNCTION_LEN],
 }
 
+/// Zeroes what follows the function's name in a symbol as the kernel prints it: the end of the text, suffixes of the
+/// compiler (`.isra.0`, `.cold`) and the kernel's ` [module]`.
+#[inline(always)]
+pub const fn cut_symbol(name: &mut [u8; FUNCTION_LEN]) {
+    let mut is_suffix = false;
+    let mut index = 0;
+    while index < FUNCTION_LEN {
+        is_suffix |= matches!(name[index], b'.' | b' ' | 0);
+        if is_suffix {
+            name[index] = 0;
+        }
+        index += 1;
+    }
+}
+
 /// The most entries of `EP_RECEIVERS`: two addresses (`localhost`) for each signal's endpoint.
 pub const MAX_RECEIVERS: usize = 16;
 
@@ -203,7 +218,7 @@ pub struct Receiver {
     pub address: [u32; 4],
     /// The port in network byte order.
     pub port: u16,
-    /// 0.
+    /// Padding: 0.
     pub pad: u16,
 }
 const _: () = assert!(size_of::<Receiver>() == 20);
@@ -258,7 +273,31 @@ pub const fn counter_count() -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::shifted;
+    use super::{FUNCTION_LEN, cut_symbol, shifted};
+
+    #[test]
+    fn symbol_without_suffix_is_name() {
+        let filled = |text: &str| {
+            let mut name = [0; FUNCTION_LEN];
+            name[..text.len()].copy_from_slice(text.as_bytes());
+            name
+        };
+        let full = "f".repeat(FUNCTION_LEN);
+        for (symbol, expected) in [
+            ("", ""),
+            ("ip_rcv", "ip_rcv"),
+            ("ip_rcv.isra.0", "ip_rcv"),
+            ("f [module]", "f"),
+            ("f.cold [module]", "f"),
+            ("f\0of an earlier text", "f"),
+            (&full, &full),
+            (&full.replacen("fff", "ff.", 1), "ff"),
+        ] {
+            let mut name = filled(symbol);
+            cut_symbol(&mut name);
+            assert_eq!(name, filled(expected), "{symbol}");
+        }
+    }
 
     #[test]
     fn shifted_lengths_stay_in_range() {

@@ -7,14 +7,14 @@ use criterion::{Criterion, Throughput};
 use nix::time::{ClockId, clock_gettime};
 
 /// Shorter samples measure the clock more than the routine.
-const SHORTEST: Duration = Duration::from_micros(20);
+const MIN_SAMPLE: Duration = Duration::from_micros(20);
 /// Fewer samples are no figure: criterion only tries whether a routine runs.
-const FEWEST: usize = 10;
+const MIN_SAMPLES: usize = 10;
 
 /// ns an item.
 #[derive(Clone, Copy)]
 pub(crate) struct Figures {
-    /// Of the best sample by the clock on the wall: other work on the machine only adds to it.
+    /// The best sample's time on the wall clock: other work on the machine only adds to it.
     pub(crate) best: f64,
     /// The mean of all samples in CPU time, to which other work adds little.
     pub(crate) mean: f64,
@@ -49,7 +49,7 @@ impl Micro {
                     black_box(routine());
                 }
                 let elapsed = start.elapsed();
-                if elapsed >= SHORTEST {
+                if elapsed >= MIN_SAMPLE {
                     let handled = iterations as f64 * items as f64;
                     samples += 1;
                     done += handled;
@@ -60,7 +60,7 @@ impl Micro {
             });
         });
         group.finish();
-        (samples >= FEWEST).then(|| Figures { best, mean: used / done })
+        (samples >= MIN_SAMPLES).then(|| Figures { best, mean: used / done })
     }
 }
 

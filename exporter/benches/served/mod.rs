@@ -32,9 +32,9 @@ pub(crate) const WINDOW: u32 = 4 << 20;
 /// Serves a ring at a unix socket.
 pub(crate) async fn serve(path: &Path, ring: Arc<Ring>, limits: Limits, stop: shutdown::Stop) -> JoinHandle<()> {
     let telemetry = Telemetry::default();
-    let options = eyepiece::support::unix_listener::Options { path: path.to_owned(), mode: 0o600, group: None };
+    let socket = eyepiece::support::unix_listener::Config { path: path.to_owned(), mode: 0o600, group: None };
     let config = grpc::Config {
-        listen: vec![Bind::Unix(options)],
+        listen: vec![Bind::Unix(socket)],
         tls: None,
         limits,
         version: http::HeaderValue::from_static("0"),

@@ -26,7 +26,8 @@ pub enum Release {
 pub struct Producer {
     /// Its release, or the newest if it is unknown.
     pub release: Release,
-    /// The release is known, not assumed. If it is not, service notifications are recognized by their JSON.
+    /// The release is known, not assumed. If it is not, upserted services are recognized by their JSON, and deleted ones,
+    /// whose JSON is an id alone, are unknown notifications.
     pub is_release_known: bool,
     /// Guess the layout of socket events from their content.
     pub guess_sock: bool,

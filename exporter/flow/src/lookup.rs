@@ -30,13 +30,13 @@ pub trait NameLookup: Send + Sync {
         InterfaceKind::Other
     }
 
-    /// Returns what is known of the entity at an end of a flow.
+    /// Returns the fields of the entity at an end of a flow.
     fn entity(&self, _end: &End) -> Option<EndEntity<'_>> {
         None
     }
 }
 
-/// What is known of the entity at an end of a flow.
+/// The fields of the entity at an end of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndEntity<'a> {
     /// Its pod or container.
@@ -58,7 +58,7 @@ pub enum FlowEnd {
     Destination,
 }
 
-/// Returns what is known of an end of a flow: by the flow's own metadata, else by its entity.
+/// Returns the fields of an end of a flow: of the flow's own metadata, else of its entity.
 #[inline]
 pub fn end_entity<'a>(flow: &'a Flow, end: FlowEnd, names: &'a dyn NameLookup) -> Option<EndEntity<'a>> {
     let Some(metadata) = flow.metadata.as_deref() else {
@@ -93,16 +93,16 @@ pub trait BatchNames: fmt::Debug + Send + Sync {
     fn shared_entity(&self, end: &End) -> Option<Arc<dyn EntityFields>>;
 }
 
-/// The names of a batch, and the machine's for what the batch has no name of.
+/// Looks up names in a batch first, then on this machine.
 #[derive(Clone, Copy)]
-pub struct NamesOfBatch<'a> {
-    /// The batch's.
+pub struct BatchLookup<'a> {
+    /// The names that the batch holds; `None` if it holds none.
     pub batch: Option<&'a dyn BatchNames>,
-    /// The machine's.
+    /// The names of this machine, used if the batch lacks one.
     pub machine: &'a dyn NameLookup,
 }
 
-impl NameLookup for NamesOfBatch<'_> {
+impl NameLookup for BatchLookup<'_> {
     fn interface(&self, ifindex: u32, out: &mut String) {
         match self.batch.and_then(|names| names.interface(ifindex)) {
             Some((name, _)) => out.push_str(name),

@@ -294,28 +294,6 @@ pub const fn observation_point_number(point: u8) -> i32 {
     if point == 0 { 101 } else { point as i32 }
 }
 
-/// Name of an observation point, as in `flow.TraceObservationPoint`.
-pub const fn observation_point_name(point: u8) -> Option<&'static str> {
-    Some(match point {
-        // 101 on the wire would be the same number in protobuf.
-        0 | 101 => "TO_ENDPOINT",
-        1 => "TO_PROXY",
-        2 => "TO_HOST",
-        3 => "TO_STACK",
-        4 => "TO_OVERLAY",
-        5 => "FROM_ENDPOINT",
-        6 => "FROM_PROXY",
-        7 => "FROM_HOST",
-        8 => "FROM_STACK",
-        9 => "FROM_OVERLAY",
-        10 => "FROM_NETWORK",
-        11 => "TO_NETWORK",
-        12 => "FROM_CRYPTO",
-        13 => "TO_CRYPTO",
-        _ => return None,
-    })
-}
-
 /// Text of a trace reason without the encryption bit.
 pub const fn trace_reason_text(reason: u8) -> Option<&'static str> {
     Some(match reason {
@@ -340,22 +318,6 @@ pub const fn trace_reason_number(reason: u8) -> i32 {
         5 => 0,
         _ => reason as i32,
     }
-}
-
-/// Name of a trace reason, as in `flow.TraceReason`.
-pub const fn trace_reason_name(reason: u8) -> Option<&'static str> {
-    Some(match reason {
-        0 => "NEW",
-        1 => "ESTABLISHED",
-        2 => "REPLY",
-        3 => "RELATED",
-        4 => "REOPENED",
-        5 => "TRACE_REASON_UNKNOWN",
-        6 => "SRV6_ENCAP",
-        7 => "SRV6_DECAP",
-        8 => "ENCRYPT_OVERLAY",
-        _ => return None,
-    })
 }
 
 /// Name of a capture point, as in `flow.DebugCapturePoint`.
@@ -412,17 +374,30 @@ pub const fn sctp_chunk_number(chunk: Option<u8>) -> i32 {
     }
 }
 
-/// Name in `flow.SCTPChunkType` of a chunk type as on the wire.
-pub const fn sctp_chunk_name(chunk: Option<u8>) -> &'static str {
-    match sctp_chunk_number(chunk) {
-        1 => "INIT",
-        2 => "INIT_ACK",
-        3 => "SHUTDOWN",
-        4 => "SHUTDOWN_ACK",
-        5 => "SHUTDOWN_COMPLETE",
-        6 => "ABORT",
-        _ => "UNSUPPORTED",
-    }
+/// Security identity of the Kubernetes API server, the only reserved one with two labels: `remote-node` as well
+/// (Cilium `pkg/identity/reserved.go`).
+pub const KUBE_APISERVER: u32 = 7;
+
+/// Label of a reserved security identity, 1 to 10, in every release of Cilium (`pkg/identity/numericidentity.go`).
+pub const fn reserved_identity_label(identity: u32) -> Option<&'static str> {
+    Some(match identity {
+        1 => "reserved:host",
+        2 => "reserved:world",
+        3 => "reserved:unmanaged",
+        4 => "reserved:health",
+        5 => "reserved:init",
+        6 => "reserved:remote-node",
+        KUBE_APISERVER => "reserved:kube-apiserver",
+        8 => "reserved:ingress",
+        9 => "reserved:world-ipv4",
+        10 => "reserved:world-ipv6",
+        _ => return None,
+    })
+}
+
+/// Name of a reserved security identity: its label without the source.
+pub fn reserved_identity_name(identity: u32) -> Option<&'static str> {
+    reserved_identity_label(identity)?.strip_prefix("reserved:")
 }
 
 #[cfg(test)]
@@ -487,17 +462,13 @@ mod tests {
     fn numbers_equal_those_of_protobuf() {
         assert_eq!([0, 1, 13, 200].map(observation_point_number), [101, 1, 13, 200]);
         assert_eq!([0, 4, 5, 6, 127].map(trace_reason_number), [1, 5, 0, 6, 127]);
-        for (chunk, name) in [
-            (None, "UNSUPPORTED"),
-            (Some(0), "UNSUPPORTED"),
-            (Some(1), "INIT"),
-            (Some(2), "INIT_ACK"),
-            (Some(6), "ABORT"),
-            (Some(7), "SHUTDOWN"),
-            (Some(8), "SHUTDOWN_ACK"),
-            (Some(14), "SHUTDOWN_COMPLETE"),
-        ] {
-            assert_eq!(sctp_chunk_name(chunk), name, "{chunk:?}");
-        }
+        let chunks = [None, Some(0), Some(1), Some(2), Some(6), Some(7), Some(8), Some(14)];
+        assert_eq!(chunks.map(sctp_chunk_number), [0, 0, 1, 2, 6, 3, 4, 5]);
+    }
+
+    #[test]
+    fn reserved_identities_have_names() {
+        let names = [0, 1, 7, 10, 11].map(reserved_identity_name);
+        assert_eq!(names, [None, Some("host"), Some("kube-apiserver"), Some("world-ipv6"), None]);
     }
 }

@@ -32,7 +32,7 @@ struct Node(Vec<(u32, Part)>);
 /// The part of a field to keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
-    /// All of it.
+    /// The whole field.
     Whole,
     /// Some fields of its message.
     Some {
@@ -78,11 +78,6 @@ impl Mask {
             node.add(message, path.as_ref()).ok_or_else(invalid)?;
         }
         Ok(Self { fields: (!paths.is_empty()).then_some(node), extension: false })
-    }
-
-    /// Returns whether it keeps everything.
-    pub const fn is_all(&self) -> bool {
-        self.fields.is_none()
     }
 
     /// Applies the mask to the encoded message from `start` to the end of `out`.

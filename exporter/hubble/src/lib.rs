@@ -15,8 +15,5 @@ pub mod node;
 pub mod proto;
 pub mod query;
 pub mod request;
-mod reserved_labels;
 pub mod terminal;
 pub mod wire;
-
-pub use reserved_labels::reserved_label;

@@ -6,7 +6,7 @@ use prost_reflect::{Kind, MessageDescriptor};
 use prost_types::Timestamp;
 
 use crate::field_mask::InvalidMask;
-use crate::filter::{FilterError, Filters, MOST_ENTRIES, MOST_FILTERS};
+use crate::filter::{FilterError, Filters, MAX_ENTRIES, MAX_FILTERS};
 use crate::layout::{Layout, Masks};
 use crate::proto::flow::FlowFilter;
 use crate::proto::observer::{GetAgentEventsRequest, GetDebugEventsRequest, GetFlowsRequest};
@@ -126,7 +126,7 @@ impl Content {
     }
 
     fn check(&self) -> Result<(), RequestError> {
-        for (what, count, most) in [("filters", self.filters, MOST_FILTERS), ("entries", self.entries, MOST_ENTRIES)] {
+        for (what, count, most) in [("filters", self.filters, MAX_FILTERS), ("entries", self.entries, MAX_ENTRIES)] {
             if count > most {
                 return Err(RequestError::TooMany { what, most });
             }
@@ -234,7 +234,7 @@ mod tests {
     use prost::Message as _;
     use prost_types::FieldMask;
 
-    use super::{MOST_ENTRIES, MOST_FILTERS, QUICK, RequestError, code, decode, flows, is_quick};
+    use super::{MAX_ENTRIES, MAX_FILTERS, QUICK, RequestError, code, decode, flows, is_quick};
     use crate::layout::Masks;
 
     fn filtered(filter: FlowFilter) -> GetFlowsRequest {
@@ -245,7 +245,7 @@ mod tests {
     fn too_many_filters_are_not_decoded() {
         for (key, field) in [(0x2a, "blacklist"), (0x32, "whitelist")] {
             let empty = |filters: usize| [key, 0].repeat(filters);
-            assert!(is_quick(&empty(1)) && decode(&empty(MOST_FILTERS)).is_ok(), "{field}");
+            assert!(is_quick(&empty(1)) && decode(&empty(MAX_FILTERS)).is_ok(), "{field}");
             let error = decode(&empty(2 << 20)).unwrap_err();
             assert_eq!(error.to_string(), "more than 10000 filters in one request");
             assert_eq!(error.grpc_code(), code::INVALID_ARGUMENT);
@@ -279,9 +279,9 @@ mod tests {
             }),
         ];
         for (what, request) in requests {
-            let most = request(MOST_ENTRIES);
+            let most = request(MAX_ENTRIES);
             assert_eq!(decode(&most.encode_to_vec()).expect(what), most, "{what}");
-            let error = decode(&request(MOST_ENTRIES + 1).encode_to_vec()).expect_err(what);
+            let error = decode(&request(MAX_ENTRIES + 1).encode_to_vec()).expect_err(what);
             assert_eq!(error.to_string(), "more than 100000 entries in one request", "{what}");
         }
     }

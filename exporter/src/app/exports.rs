@@ -1,7 +1,7 @@
 //! Starts the exports: flows as log records, series as metrics, and our own metrics.
 
 use std::io::{self, Write as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,7 +13,7 @@ use super::mapping;
 use super::names::MachineNames;
 use super::running::{LogsResult, Phase};
 use crate::export::otlp::client::Client;
-use crate::export::otlp::metrics_sender::{Due, MetricsSender};
+use crate::export::otlp::metrics_sender::{MetricsRequests, MetricsSender};
 use crate::export::otlp::queue::LogSink;
 use crate::export::otlp::resource::Resource;
 use crate::export::otlp::{logs, metrics_sender, self_telemetry};
@@ -21,9 +21,11 @@ use crate::export::stdout::{flows, metrics};
 use crate::pipeline;
 use crate::pipeline::Sink;
 use crate::pipeline::metrics::{Naming, Resolved, Resolver};
+use crate::support::lock::lock;
 use crate::support::paint::Paint;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
+use crate::support::task_thread::spawn_thread;
 use crate::support::telemetry::Telemetry;
 
 impl Sink for LogSink {
@@ -55,20 +57,20 @@ pub(super) fn logs(context: &ExportContext<'_>, stop: Stop) -> anyhow::Result<Op
     if !export.enabled {
         return Ok(None);
     }
-    let options = mapping::logs(context.settings);
+    let config = mapping::logs(context.settings);
     let names = Arc::new(context.names.clone());
     let (sink, done) = if export.protocol == Protocol::Stdout {
         let out = (io::stdout(), Paint::stdout());
-        let (sink, printer) = flows::build(options.capacity, options.kinds, names, out, context.telemetry);
-        (sink, logs::spawn_thread("otlp-logs", move || printer.run(stop)))
+        let (sink, printer) = flows::build(config.capacity, config.kinds, names, out, context.telemetry);
+        (sink, spawn_thread("otlp-logs", move || printer.run(stop)))
     } else {
         let client = client(&export, Signal::Logs)?;
-        let (sink, exporter) = logs::build(&options, context.resource, names, client, context.telemetry);
+        let (sink, exporter) = logs::build(&config, context.resource, names, client, context.telemetry);
         let export = async move || {
             exporter.run(stop).await;
             Ok(())
         };
-        (sink, logs::spawn_thread("otlp-logs", export))
+        (sink, spawn_thread("otlp-logs", export))
     };
     Ok(Some(Logs { sink, result: done.context("cannot start the thread of the log exporter")? }))
 }
@@ -111,7 +113,7 @@ pub(super) fn metrics(
     components.tasks.spawn(async move {
         let produce = || {
             let producer = producer.clone();
-            async move { spawn_blocking(move || producer.due()).await.unwrap_or_default() }
+            async move { spawn_blocking(move || producer.requests()).await.unwrap_or_default() }
         };
         metrics_sender::run(of_flows, interval, produce, stop).await;
     });
@@ -126,7 +128,7 @@ struct Producer {
     pipeline: pipeline::Handle,
     names: MachineNames,
     naming: Naming,
-    /// Remembers what this reader has got.
+    /// The state of the sums that this reader has exported.
     resolver: Arc<Mutex<Resolver>>,
     resource: opentelemetry_proto::tonic::resource::v1::Resource,
 }
@@ -135,16 +137,16 @@ impl Producer {
     /// The metrics of now, with their time.
     fn resolve(&self) -> Option<(Vec<Resolved>, u64)> {
         // Held over both steps, so that a later call has the later snapshot.
-        let mut resolver = self.resolver.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut resolver = lock(&self.resolver);
         let snapshot = self.pipeline.snapshot().ok()?;
         Some((resolver.resolve(&snapshot, &self.names, self.naming), snapshot.time))
     }
 
-    fn due(&self) -> Due {
-        let Some((metrics, time)) = self.resolve() else { return Due::default() };
+    fn requests(&self) -> MetricsRequests {
+        let Some((metrics, time)) = self.resolve() else { return MetricsRequests::default() };
         let limit = crate::export::otlp::metrics::MAX_REQUEST;
         let encoded = crate::export::otlp::metrics::encode(&metrics, time, &self.resource, limit);
-        Due { requests: encoded.requests.iter().map(Into::into).collect(), too_large: encoded.oversized }
+        MetricsRequests { requests: encoded.requests.iter().map(Into::into).collect(), too_large: encoded.oversized }
     }
 
     fn text(&self) -> String {

@@ -55,7 +55,7 @@ pub(super) struct SourceViews {
 
 /// A source that is ready to be read.
 pub(super) struct Feed {
-    /// The pipeline's.
+    /// Delivers the events to the pipeline.
     pub(super) source: Box<dyn Source>,
     /// Receives new addresses from the pipeline.
     pub(super) learn: Learn,

@@ -28,7 +28,7 @@ use crate::services::observer::observer_server::ObserverServer;
 use crate::support::clock::unix_now;
 use crate::support::pem::PemError;
 use crate::support::telemetry::Telemetry;
-use crate::support::unix_listener::Options;
+use crate::support::unix_listener;
 
 /// The bound addresses, and the ring that the pipeline will write to.
 pub(super) struct Hubble {
@@ -58,7 +58,8 @@ impl Hubble {
             listen: addresses(settings)?,
             tls: certificates(settings),
             limits: Limits::default(),
-            version: HeaderValue::from_str(&format!("{HUBBLE_VERSION}+{REVISION}")).context("the version's header")?,
+            version: HeaderValue::from_str(&format!("{HUBBLE_VERSION}+{REVISION}"))
+                .context("cannot make the header of the version")?,
             telemetry: telemetry.clone(),
         };
         let bound = match runtime.block_on(config.bind()) {
@@ -100,7 +101,7 @@ impl Hubble {
         let routes = Routes::new(service).add_service(peers.service.clone().server());
         let (health, routes) = runtime.block_on(Health::add_to(routes, proto::served()))?;
         for address in bound.addresses() {
-            tracing::info!(%address, entries = settings.hubble.ring, "Hubble's API");
+            tracing::info!(%address, entries = settings.hubble.ring, "serving Hubble's API");
         }
         runtime.spawn(ring.wake_followers());
         let (peers, server) = (peers.run(stop.clone()), bound.serve(routes, Some(health), stop.clone()));
@@ -135,7 +136,7 @@ fn addresses(settings: &Settings) -> Result<Vec<Bind>, AppError> {
     let hubble = &settings.hubble;
     let bind = |listen: &Listen| {
         Ok(match listen {
-            Listen::Unix(path) => Bind::Unix(Options {
+            Listen::Unix(path) => Bind::Unix(unix_listener::Config {
                 path: path.clone(),
                 mode: hubble.mode,
                 group: socket::group("hubble.group", &hubble.group)?,

@@ -1,18 +1,16 @@
-//! Maps the configuration to the components' own.
+//! Makes the configurations of components from the settings.
 
 use std::time::Duration;
 
 use eyepiece_config as config;
 use eyepiece_config::{Settings, Signal};
-use eyepiece_wire::Aggregation;
 
 use crate::export::otlp::logs::LogsConfig;
 use crate::pipeline::metrics;
 use crate::pipeline::metrics::{Context, MetricContexts};
 use crate::source::datapath;
-use crate::source::datapath::attach::Mode;
 
-/// The datapath's configuration.
+/// Returns the configuration of the datapath.
 pub(super) fn datapath(all: &Settings) -> datapath::Config {
     let settings = &all.datapath;
     // SAFETY: asks for a number.
@@ -20,12 +18,7 @@ pub(super) fn datapath(all: &Settings) -> datapath::Config {
     datapath::Config {
         programs: datapath::object::ProgramConfig {
             transport: settings.transport,
-            aggregation: match settings.aggregation {
-                config::Aggregation::None => Aggregation::None,
-                config::Aggregation::Low => Aggregation::Low,
-                config::Aggregation::Medium => Aggregation::Medium,
-                config::Aggregation::Maximum => Aggregation::Maximum,
-            },
+            aggregation: settings.aggregation,
             interval: settings.interval,
             capture_bytes: settings.capture_bytes,
             buffer: settings.buffer_bytes(page),
@@ -34,11 +27,7 @@ pub(super) fn datapath(all: &Settings) -> datapath::Config {
             debug: settings.debug,
             ..datapath::object::ProgramConfig::default()
         },
-        attach: match settings.attach {
-            config::Attach::Auto => None,
-            config::Attach::Tcx => Some(Mode::Tcx),
-            config::Attach::Clsact => Some(Mode::Clsact),
-        },
+        attach: settings.attach,
         drops_ignore: settings.drops_ignore.clone(),
         receivers: Signal::ALL.map(|signal| all.otlp.export(signal).endpoint).into(),
         timeouts: settings.timeout,
@@ -52,7 +41,7 @@ fn grace(settings: &config::Metrics) -> Duration {
     if settings.idle_expiry.is_zero() { config::Metrics::default().idle_expiry } else { settings.idle_expiry }
 }
 
-/// The configuration of the pipeline's series.
+/// Returns the configuration of the pipeline's series.
 pub(super) fn aggregation(settings: &Settings) -> metrics::Config {
     // The totals of a recording must stay complete, however long it plays.
     let never_expires = settings.source.kind == config::SourceKind::Replay;
@@ -66,7 +55,7 @@ pub(super) fn aggregation(settings: &Settings) -> metrics::Config {
     }
 }
 
-/// The log exporter's.
+/// Returns the configuration of the log exporter.
 pub(super) fn logs(settings: &Settings) -> LogsConfig {
     let logs = &settings.otlp.logs;
     LogsConfig {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use eyepiece_config::{Settings, SourceKind};
+use eyepiece_config::{Enabled, Settings, SourceKind, Switch};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::record::Observed;
 use tokio::runtime::{Builder, Runtime};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::metadata::Publisher;
 use crate::metadata::cilium::{CiliumObserver, CiliumProvider};
 use crate::metadata::dns::{DnsObserver, DnsProvider};
-use crate::metadata::docker;
+use crate::metadata::docker::DockerProvider;
 use crate::metadata::file::FileProvider;
 use crate::metadata::kubernetes::Kubernetes;
 use crate::metadata::local::LocalProvider;
@@ -49,26 +49,35 @@ pub(super) fn start(
     publisher: &Publisher,
     telemetry: &Telemetry,
 ) -> anyhow::Result<(Providers, Option<Box<dyn Hook>>)> {
-    let registry = Registry::new(symbols.clone(), publisher.clone());
+    let contexts = &settings.metrics.contexts;
+    let contexts = contexts.source.iter().chain(&contexts.destination).copied().collect();
+    let registry = Registry::new(symbols.clone(), publisher.clone(), contexts);
     let (sender, stop) = shutdown::channel();
     let mut providers = Providers { registry: Arc::clone(&registry), runtime: None, _stop: sender };
     let kind = settings.source.kind;
     if !matches!(kind, SourceKind::Datapath | SourceKind::CiliumMonitor) {
         return Ok((providers, None));
     }
-    let runtime = runtime(kind).context("cannot start the thread of metadata")?;
+    let runtime = runtime(kept(settings)).context("cannot start the thread of metadata")?;
     runtime.spawn(Arc::clone(&registry).publish_changes());
-    let receiver: Arc<dyn ChangeReceiver> = registry;
-    spawn(&runtime, settings, &receiver, telemetry, &stop);
-    let hook = (kind == SourceKind::CiliumMonitor).then(|| observers(&runtime, settings, &receiver, telemetry, &stop));
+    let deps = ProviderDeps { runtime: &runtime, registry, settings, telemetry, stop };
+    deps.spawn_all();
+    let hook = (kind == SourceKind::CiliumMonitor).then(|| -> Box<dyn Hook> { Box::new(deps.spawn_observed()) });
     providers.runtime = Some(runtime);
-    Ok((providers, hook.map(|hook| Box::new(hook) as _)))
+    Ok((providers, hook))
 }
 
-/// One thread: providers wait for sockets and files. Processes with more privileges than ours have namespaces that only
-/// `CAP_SYS_PTRACE` shows.
-fn runtime(kind: SourceKind) -> std::io::Result<Runtime> {
-    let kept = if kind == SourceKind::Datapath { Capabilities::SYS_PTRACE } else { Capabilities::NONE };
+/// The capabilities that the providers need: docker and cgroup look up the network namespaces of containers' processes,
+/// which only `CAP_SYS_PTRACE` shows if a process has more privileges than ours.
+fn kept(settings: &Settings) -> Capabilities {
+    let metadata = &settings.metadata;
+    let reads_namespaces = metadata.docker.enabled != Enabled::Off || metadata.cgroup.enabled == Switch::On;
+    let is_needed = settings.source.kind == SourceKind::Datapath && reads_namespaces;
+    if is_needed { Capabilities::SYS_PTRACE } else { Capabilities::NONE }
+}
+
+/// One thread: providers wait for sockets and files.
+fn runtime(kept: Capabilities) -> std::io::Result<Runtime> {
     Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("metadata")
@@ -77,50 +86,52 @@ fn runtime(kind: SourceKind) -> std::io::Result<Runtime> {
         .build()
 }
 
-fn spawn(
-    runtime: &Runtime,
-    settings: &Settings,
-    receiver: &Arc<dyn ChangeReceiver>,
-    telemetry: &Telemetry,
-    stop: &Stop,
-) {
-    let receiver = || Arc::clone(receiver);
-    let metadata = &settings.metadata;
-    if let Some(file) = FileProvider::new(&metadata.file, receiver(), telemetry) {
-        runtime.spawn(file.run(stop.clone()));
+/// What providers are built of.
+struct ProviderDeps<'a> {
+    runtime: &'a Runtime,
+    registry: Arc<Registry>,
+    settings: &'a Settings,
+    telemetry: &'a Telemetry,
+    stop: Stop,
+}
+
+impl ProviderDeps<'_> {
+    /// Spawns the providers that follow something outside of the program.
+    fn spawn_all(&self) {
+        let (metadata, node) = (&self.settings.metadata, &self.settings.node);
+        let (receiver, telemetry, stop) = (|| self.receiver(), self.telemetry, || self.stop.clone());
+        self.spawn(FileProvider::new(&metadata.file, receiver(), telemetry).map(|file| file.run(stop())));
+        self.spawn(DockerProvider::new(&metadata.docker, receiver(), telemetry).map(|docker| docker.run(stop())));
+        let kubernetes = Kubernetes::new(&metadata.kubernetes, &node.name, &node.cluster, receiver(), telemetry);
+        self.spawn(kubernetes.map(|kubernetes| kubernetes.run(stop())));
+        if self.settings.source.kind == SourceKind::Datapath {
+            self.spawn(LocalProvider::new(&metadata.cgroup, receiver(), telemetry).map(|local| local.run(stop())));
+        }
     }
-    if let Some(task) = docker::build(&metadata.docker, receiver(), telemetry, stop.clone()) {
-        runtime.spawn(task);
+
+    /// Spawns the providers that learn from events, and returns the hook that sends them the events.
+    fn spawn_observed(&self) -> Observers {
+        let (provider, cilium) = CiliumProvider::new(self.receiver(), self.telemetry);
+        self.spawn(Some(provider.run(self.stop.clone())));
+        let dns = DnsProvider::new(&self.settings.metadata.dns, self.receiver(), self.telemetry);
+        let (provider, dns) = dns.unzip();
+        self.spawn(provider.map(|provider| provider.run(self.stop.clone())));
+        Observers { cilium, dns }
     }
-    let (node, cluster) = (&settings.node.name, &settings.node.cluster);
-    if let Some(kubernetes) = Kubernetes::new(&metadata.kubernetes, node, cluster, receiver(), telemetry) {
-        runtime.spawn(kubernetes.run(stop.clone()));
+
+    fn receiver(&self) -> Arc<dyn ChangeReceiver> {
+        Arc::<Registry>::clone(&self.registry)
     }
-    if settings.source.kind == SourceKind::Datapath
-        && let Some(local) = LocalProvider::new(&metadata.cgroup, receiver(), telemetry)
-    {
-        runtime.spawn(local.run(stop.clone()));
+
+    /// Spawns a provider, unless the settings leave it out.
+    fn spawn(&self, provider: Option<impl Future<Output = ()> + Send + 'static>) {
+        if let Some(provider) = provider {
+            self.runtime.spawn(provider);
+        }
     }
 }
 
-/// Starts the providers that learn from events, and returns what hands them the events.
-fn observers(
-    runtime: &Runtime,
-    settings: &Settings,
-    receiver: &Arc<dyn ChangeReceiver>,
-    telemetry: &Telemetry,
-    stop: &Stop,
-) -> Observers {
-    let (provider, cilium) = CiliumProvider::new(Arc::clone(receiver), telemetry);
-    runtime.spawn(provider.run(stop.clone()));
-    let dns = DnsProvider::new(&settings.metadata.dns, Arc::clone(receiver), telemetry).map(|(provider, dns)| {
-        runtime.spawn(provider.run(stop.clone()));
-        dns
-    });
-    Observers { cilium, dns }
-}
-
-/// Hands events to the providers that learn from them.
+/// Sends events to the providers that learn from them.
 struct Observers {
     cilium: CiliumObserver,
     dns: Option<DnsObserver>,
@@ -142,5 +153,30 @@ impl Hook for Observers {
             Observed::Debug(_) | Observed::Lost(_) => {}
         }
         Next::Continue
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eyepiece_config::{Enabled, Settings, SourceKind, Switch};
+
+    use super::kept;
+    use crate::support::capabilities::Capabilities;
+
+    #[test]
+    fn providers_of_namespaces_keep_ptrace() {
+        for (kind, docker, cgroup, is_kept) in [
+            (SourceKind::Datapath, Enabled::Auto, Switch::On, true),
+            (SourceKind::Datapath, Enabled::On, Switch::Off, true),
+            (SourceKind::Datapath, Enabled::Off, Switch::On, true),
+            (SourceKind::Datapath, Enabled::Off, Switch::Off, false),
+            (SourceKind::CiliumMonitor, Enabled::On, Switch::On, false),
+        ] {
+            let mut settings = Settings::default();
+            settings.source.kind = kind;
+            (settings.metadata.docker.enabled, settings.metadata.cgroup.enabled) = (docker, cgroup);
+            let expected = if is_kept { Capabilities::SYS_PTRACE } else { Capabilities::NONE };
+            assert_eq!(kept(&settings), expected, "{kind:?} {docker:?} {cgroup:?}");
+        }
     }
 }

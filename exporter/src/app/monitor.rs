@@ -22,12 +22,12 @@ use crate::source::cilium_monitor::connection::identity;
 use crate::source::datapath::links::notifier::{Change, EndpointObserver};
 use crate::support::clock::unix_now;
 use crate::support::telemetry::Telemetry;
-use crate::support::unix_listener::{Listener, Options};
+use crate::support::unix_listener::{self, Listener};
 
 /// Identity of our own endpoints, which have none.
 const NO_IDENTITY: u32 = 0;
 
-/// The bound socket, and what the tap hands events to.
+/// The bound socket, and the receivers of the tap's events.
 pub(super) struct Monitor {
     socket: Option<Listener>,
     queue: Option<usize>,
@@ -44,10 +44,10 @@ impl Monitor {
         settings: &Settings,
         telemetry: &Telemetry,
     ) -> Result<(Self, Inbox), AppError> {
-        let socket = match options(settings)? {
-            Some(options) => {
-                socket::make_folder(&options.path);
-                Some(runtime.block_on(options.listen()).context("monitor.socket")?)
+        let socket = match socket_config(settings)? {
+            Some(config) => {
+                socket::make_folder(&config.path);
+                Some(runtime.block_on(config.listen()).context("monitor.socket")?)
             }
             None => None,
         };
@@ -84,7 +84,7 @@ impl Monitor {
     pub(super) fn serve(self, runtime: &Runtime, agent: Agent, components: &mut Phase) -> StartNotification {
         let Self { socket, queue, notifier, telemetry, .. } = self;
         if let Some(socket) = socket {
-            tracing::info!(path = %socket.path().display(), queue, "monitor listener");
+            tracing::info!(path = %socket.path().display(), queue, "serving the monitor socket");
             let server = server::Config { socket, queue, stall: STALL, agent, telemetry };
             let stop = components.stop.clone();
             components.tasks.spawn_on(server.run(stop), runtime.handle());
@@ -126,11 +126,11 @@ fn check_not_own(settings: &Settings, bound: &Path) -> Result<(), AppError> {
 }
 
 /// The socket's path, mode and group; `None` if it is off.
-fn options(settings: &Settings) -> Result<Option<Options>, AppError> {
+fn socket_config(settings: &Settings) -> Result<Option<unix_listener::Config>, AppError> {
     let monitor = &settings.monitor;
     let Some(path) = monitor.socket.clone() else { return Ok(None) };
     let group = socket::group("monitor.group", &monitor.group)?;
-    Ok(Some(Options { path, mode: monitor.mode, group }))
+    Ok(Some(unix_listener::Config { path, mode: monitor.mode, group }))
 }
 
 fn notification(change: Change) -> Notification {

@@ -6,7 +6,7 @@ use eyepiece_flow::lookup::NameLookup;
 use eyepiece_wire::InterfaceKind;
 
 use crate::metadata::Publisher;
-use crate::pipeline::metrics::KernelNames as ReasonNames;
+use crate::pipeline::metrics::DropReasonNames;
 use crate::source::datapath::kernel_names::KernelNames;
 use crate::source::replay::RecordedNames;
 
@@ -74,7 +74,7 @@ impl NameLookup for MachineNames {
     }
 }
 
-impl ReasonNames for MachineNames {
+impl DropReasonNames for MachineNames {
     fn reason(&self, reason: u32) -> Cow<'_, str> {
         self.kernel.reason(reason)
     }

@@ -13,7 +13,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 use eyepiece_config::{
-    ConfigError, Export, HubbleSource, Listen, Loaded, Problem, Protocol, Settings, Signal, SourceKind,
+    ConfigError, Enabled, Export, HubbleSource, Listen, Problem, Protocol, Settings, Signal, SourceKind,
 };
 use http::Uri;
 
@@ -23,6 +23,9 @@ use super::error::{AppError, SettingError};
 use super::{hubble, socket};
 use crate::client::address::Address;
 use crate::export::otlp;
+use crate::metadata::file::check_file;
+use crate::metadata::kubernetes::check_kubeconfig;
+use crate::serve::peer;
 use crate::source::datapath::btf::Btf;
 use crate::source::datapath::{kernel_names, lock};
 use crate::source::replay;
@@ -39,14 +42,38 @@ pub fn check(settings: &Settings, origins: &BTreeMap<String, String>) -> Result<
     problems.finish()
 }
 
-/// Warns of files that are missing now and may appear later.
-pub fn warnings(loaded: &Loaded) -> Vec<Problem> {
-    let mut problems = Problems::new(&loaded.origins);
-    let hubble = &loaded.settings.hubble;
-    if let Some(path) = hubble.peers_file.as_ref().filter(|_| !hubble.listen.is_empty())
-        && let Err(wrong) = crate::serve::peer::check_file(path)
-    {
-        problems.add("hubble.peers_file", wrong, "until it can be read, its nodes are unknown");
+/// Warns of files that cannot be used now and are read again later.
+pub fn warnings(settings: &Settings, origins: &BTreeMap<String, String>) -> Vec<Problem> {
+    let Settings { hubble, metadata, .. } = settings;
+    let has_metadata = matches!(settings.source.kind, SourceKind::Datapath | SourceKind::CiliumMonitor);
+    let has_kubernetes = has_metadata && metadata.kubernetes.enabled != Enabled::Off;
+    let files = [
+        (
+            "hubble.peers_file",
+            hubble.peers_file.as_deref().filter(|_| !hubble.listen.is_empty()),
+            peer::check_file as fn(&Path) -> Result<(), String>,
+            "until it can be read, its nodes are unknown",
+        ),
+        (
+            "metadata.file.path",
+            metadata.file.path.as_deref().filter(|_| has_metadata),
+            check_file,
+            "until it can be used, its names are unknown",
+        ),
+        (
+            "metadata.kubernetes.kubeconfig",
+            metadata.kubernetes.kubeconfig.as_deref().filter(|_| has_kubernetes),
+            check_kubeconfig,
+            "until it can be used, pods and services have no names",
+        ),
+    ];
+    let mut problems = Problems::new(origins);
+    for (key, path, check, right) in files {
+        // A pipe may block, and its content can be read once only.
+        let is_pipe = |path: &&Path| path.metadata().is_ok_and(|found| found.file_type().is_fifo());
+        if let Some(Err(wrong)) = path.filter(|path| !is_pipe(path)).map(check) {
+            problems.add(key, wrong, right);
+        }
     }
     problems.into_list()
 }
@@ -80,13 +107,9 @@ fn check_otlp(settings: &Settings, problems: &mut Problems<'_>) {
         if tls.ca.is_none() && is_https(&export) && rustls_native_certs::load_native_certs().certs.is_empty() {
             problems.add(&ca, "the system has no root certificates", "install ca-certificates, or name a file");
         }
-        for error in otlp::config::check(&export, signal) {
-            let is_own = match error.key {
-                "endpoint" => own.endpoint.is_some(),
-                "headers" => !own.headers.is_empty(),
-                _ => false,
-            };
-            problems.add(&key(error.key, is_own), error.message, "see `eyepiece config reference`");
+        for error in otlp::config::check(&export) {
+            let key = key(error.key, !own.headers.is_empty());
+            problems.add(&key, error.message, "see `eyepiece config reference`");
         }
     }
 }

@@ -68,7 +68,7 @@ enum State {
 
 impl KernelNameLookup for MachineNames {
     fn reason(&self, number: u32) -> String {
-        crate::pipeline::metrics::KernelNames::reason(self, number).into_owned()
+        crate::pipeline::metrics::DropReasonNames::reason(self, number).into_owned()
     }
 
     fn symbol(&self, address: u64) -> String {

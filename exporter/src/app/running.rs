@@ -123,11 +123,12 @@ impl App {
         let drained = self.handle.drain();
         self.components.stop_by(deadline - last_export);
         runtime.block_on(async {
-            join_components(&mut self.components, self.logs, deadline).await;
+            join_components(&mut self.components, self.logs, &self.settings, deadline).await;
             let last = deadline.max(Instant::now() + last_export / 2);
             self.own_metrics.stop_by(last);
             if timeout_at(last + SLACK, self.own_metrics.join()).await.is_err() {
-                tracing::error!("the last export of our own metrics did not end in time");
+                let receiver = destination(&self.settings, Signal::Metrics);
+                tracing::error!(receiver, "cannot deliver the last values of our own metrics in time");
             }
         });
         // Cuts off what has not ended: the pipeline ends when nothing holds its handle.
@@ -152,18 +153,27 @@ impl App {
 }
 
 /// Waits for the components. They keep the deadline themselves; the slack lets them count losses.
-async fn join_components(components: &mut Phase, mut logs: Option<LogsResult>, deadline: Instant) {
+async fn join_components(components: &mut Phase, mut logs: Option<LogsResult>, settings: &Settings, deadline: Instant) {
     let all = async {
         components.join().await;
         match logs_result(&mut logs).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "cannot write flows to standard output"),
-            Err(_) => tracing::error!("the log exporter ended early"),
+            Err(_) => {
+                let receiver = destination(settings, Signal::Logs);
+                tracing::error!(receiver, "the exporter of log records ended before it had sent all");
+            }
         }
     };
     if timeout_at(deadline + SLACK, all).await.is_err() {
-        tracing::error!("the drain deadline has passed");
+        tracing::error!(drain = ?settings.node.drain, "components did not end within node.drain and are stopped");
     }
+}
+
+/// Returns the destination of a signal's export: an endpoint, or standard output.
+fn destination(settings: &Settings, signal: Signal) -> String {
+    let export = settings.otlp.export(signal);
+    if export.protocol == Protocol::Stdout { "standard output".to_owned() } else { export.endpoint }
 }
 
 /// Returns whether standard output is the only destination of exports.

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use eyepiece_config::format_time;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use crate::source::{Halt, Waker};
 use crate::support::capabilities;
 use crate::support::capabilities::Capabilities;
-use crate::support::export_health;
 
 /// Signals closer together than this count as one: timeout(1) signals the process, and then its whole group.
 const DEBOUNCE: Duration = Duration::from_millis(50);
@@ -88,13 +88,17 @@ impl Listener {
                         tracing::warn!("second signal: exiting without delivering queued telemetry");
                         std::process::exit(1);
                     }
-                    let drain = export_health::time(self.drain);
-                    tracing::info!("delivering queued telemetry for up to {drain}; {name} again exits at once");
+                    tracing::info!("{}", announcement(self.drain, name));
                     self.halt.request();
                 }
             }
         }
     }
+}
+
+/// The message of the first signal; `name` is the signal's.
+fn announcement(drain: Duration, name: &str) -> String {
+    format!("delivering what is queued, up to {}; {name} again to leave now", format_time(drain))
 }
 
 /// Joins signals in quick succession.
@@ -152,7 +156,17 @@ enum SignalAction {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{DEBOUNCE, SignalDebounce};
+    use super::{DEBOUNCE, SignalDebounce, announcement};
+
+    #[test]
+    fn first_signal_announces_delivery() {
+        for (drain, name, expected) in [
+            (5, "Ctrl-C", "delivering what is queued, up to 5 s; Ctrl-C again to leave now"),
+            (150, "SIGTERM", "delivering what is queued, up to 2m30s; SIGTERM again to leave now"),
+        ] {
+            assert_eq!(announcement(Duration::from_secs(drain), name), expected);
+        }
+    }
 
     #[test]
     fn repeated_signal_counts_once() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use eyepiece_config::Settings;
+use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::interner::Symbols;
 use eyepiece_semconv::metric;
 use tokio::runtime::Runtime;
@@ -24,11 +25,12 @@ use super::signals::Signals;
 use super::{exports, identity, mapping, metadata, source, status};
 use crate::metadata::{Publisher, Tables};
 use crate::pipeline;
-use crate::pipeline::Sink;
 use crate::pipeline::metrics::Aggregation;
+use crate::pipeline::{Hook, Learn, Sink};
 use crate::serve::admin;
 use crate::serve::admin::table::{counted, kinds};
 use crate::serve::monitor::notifier::Inbox;
+use crate::source::Source;
 use crate::source::datapath::links::inventory::Inventory;
 use crate::support::capabilities::Capabilities;
 use crate::support::clock::unix_now;
@@ -114,15 +116,62 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
     let Feed { source, learn, names, emitter, control, .. } = feed;
     let (mut components, mut own_metrics) = (Phase::default(), Phase::default());
     let context = ExportContext { settings, resource: &resource, names: &names, telemetry };
-    let logs = exports::logs(&context, components.stop.clone())?;
-    let mut sinks: Vec<Box<dyn Sink>> = logs.iter().map(|logs| Box::new(logs.sink.clone()) as _).collect();
     let has_observer = hubble.is_some();
+    let (sinks, logs) = start_sinks(&context, hubble, &serving, &mut components)?;
+    let source = monitor.tap(source, inbox);
+    let (handle, pipeline) = spawn_pipeline(&source_deps, source, learn, emitter.producer(), hook, sinks)?;
+    let guard_runtime = deps.runtime.enter();
+    let has_metrics = exports::metrics(&context, &handle, &mut components, &mut own_metrics)?;
+    drop(guard_runtime);
+    let consumers = [logs.is_some(), has_metrics, recorder.is_some(), has_observer];
+    let consumers = consumers.into_iter().filter(|is_there| *is_there).count();
+    Ok(Wired {
+        admin,
+        serving,
+        monitor,
+        recorder,
+        source: control,
+        providers,
+        handle,
+        pipeline,
+        logs,
+        consumers,
+        components,
+        own_metrics,
+    })
+}
+
+/// What gets batches of the pipeline.
+type Sinks = Vec<Box<dyn Sink>>;
+
+/// Starts the consumers that get batches: the log exporter and the observer.
+fn start_sinks(
+    context: &ExportContext<'_>,
+    hubble: Option<Hubble>,
+    serving: &Runtime,
+    components: &mut Phase,
+) -> Result<(Sinks, Option<LogsResult>), AppError> {
+    let logs = exports::logs(context, components.stop.clone())?;
+    let mut sinks: Sinks = logs.iter().map(|logs| Box::new(logs.sink.clone()) as _).collect();
     if let Some(hubble) = hubble {
-        sinks.extend(hubble.serve(&serving, &context, &mut components)?);
+        sinks.extend(hubble.serve(serving, context, components)?);
     }
-    let (handle, pipeline) = pipeline::spawn(pipeline::Deps {
-        source: monitor.tap(source, inbox),
-        producer: emitter.producer(),
+    Ok((sinks, logs.map(|logs| logs.result)))
+}
+
+/// Spawns the pipeline behind a source.
+fn spawn_pipeline(
+    deps: &SourceDeps<'_>,
+    source: Box<dyn Source>,
+    learn: Learn,
+    producer: Producer,
+    hook: Option<Box<dyn Hook>>,
+    sinks: Sinks,
+) -> Result<(pipeline::Handle, JoinHandle<io::Result<()>>), AppError> {
+    let SourceDeps { settings, symbols, publisher, telemetry, .. } = *deps;
+    let spawned = pipeline::spawn(pipeline::Deps {
+        source,
+        producer,
         source_kind: settings.source.kind.name(),
         names: publisher.reader(),
         symbols: symbols.clone(),
@@ -132,29 +181,8 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
         sinks,
         telemetry: telemetry.clone(),
         now: unix_now,
-    })
-    .context("cannot start the pipeline")?;
-    let guard_runtime = deps.runtime.enter();
-    let has_metrics = exports::metrics(&context, &handle, &mut components, &mut own_metrics)?;
-    drop(guard_runtime);
-    let consumers = [logs.is_some(), has_metrics, recorder.is_some(), has_observer];
-    let consumers = consumers.into_iter().filter(|is_there| *is_there).count();
-    let logs = logs.map(|logs| logs.result);
-    let source = control;
-    Ok(Wired {
-        admin,
-        serving,
-        monitor,
-        recorder,
-        source,
-        providers,
-        handle,
-        pipeline,
-        logs,
-        consumers,
-        components,
-        own_metrics,
-    })
+    });
+    Ok(spawned.context("cannot start the pipeline")?)
 }
 
 /// Builds the source, and the recorder around it if there is one.
@@ -224,7 +252,7 @@ fn wait_for_interfaces(deps: &StartDeps<'_>, synced: oneshot::Receiver<()>) {
     });
 }
 
-/// Joins what ends the program from inside into one channel of reasons.
+/// Joins the ends of the program from inside into one channel of reasons.
 fn watch_for_ends(
     runtime: &Runtime,
     finished: Option<oneshot::Receiver<()>>,

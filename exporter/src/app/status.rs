@@ -1,4 +1,4 @@
-//! Serves the admin endpoint: what /status and /readyz answer.
+//! Serves the admin endpoint: what /status, /lookup and /readyz answer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,13 +10,14 @@ use eyepiece_config::{Readiness, Settings, SourceKind, public_url};
 use super::feed::SourceViews;
 use crate::metadata::provider::{Condition, Provider};
 use crate::metadata::registry::Registry;
-use crate::serve::admin::{Admin, Bound, Config, Ready};
+use crate::serve::admin::{Admin, Bound, Config, Documents, Ready};
 use crate::source::datapath::attach::{HookState, Hooks, Mode};
 use crate::source::datapath::links::inventory::Interfaces;
 use crate::support::capabilities;
 use crate::support::clock::unix_now;
 use crate::support::decode_errors::Example;
 use crate::support::export_health::Report;
+use crate::support::lookup::Lookup;
 use crate::support::status::{ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, ProviderStatus, Status};
 use crate::support::telemetry::Telemetry;
 
@@ -42,6 +43,22 @@ pub(super) fn readiness(settings: &Settings, telemetry: &Telemetry) -> Ready {
     }
 }
 
+/// What the admin endpoint serves.
+struct AdminDocuments<F> {
+    status: F,
+    names: Arc<Registry>,
+}
+
+impl<F: Fn() -> Status + Send + Sync + 'static> Documents for AdminDocuments<F> {
+    fn status(&self) -> Status {
+        (self.status)()
+    }
+
+    fn lookup(&self, query: &str) -> Lookup {
+        self.names.lookup(query)
+    }
+}
+
 /// Starts the admin endpoint; returns `None` if it is off.
 pub(super) fn serve(
     listener: Option<Bound>,
@@ -56,6 +73,7 @@ pub(super) fn serve(
     let (node, source) = (settings.node.name.clone(), settings.source.kind.name().to_owned());
     let (shown, start) = (shown(settings), Instant::now());
     let example_bytes = settings.admin.example_bytes as usize;
+    let names = Arc::clone(&registry);
     let status = move || Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         node: node.clone(),
@@ -74,7 +92,8 @@ pub(super) fn serve(
         undecodable: telemetry.examples().list().iter().map(|each| example(each, example_bytes)).collect(),
         samples: telemetry.samples().into_iter().map(Into::into).collect(),
     };
-    let admin = listener.serve(ready, status).context("cannot serve the admin endpoint")?;
+    let documents = AdminDocuments { status, names };
+    let admin = listener.serve(ready, documents).context("cannot serve the admin endpoint")?;
     tracing::info!("admin listener on {}", admin.addr);
     Ok(Some(admin))
 }

@@ -89,6 +89,17 @@ pub(super) enum Command {
     /// With --hubble, the state of a Hubble server, eyepiece's, Cilium's or a relay: whether it is healthy, how many flows
     /// it holds, and which nodes it reaches.
     Status(Box<StatusFlags>),
+    /// Show what the running eyepiece knows of an address or a name, and from which provider
+    ///
+    /// An address: the endpoint that has it, and every entry that can name it, in the order in which flows use them. A name
+    /// (of a container, pod, workload, unit, service, a DNS name or a label): what leads to it. A name that nothing has
+    /// exactly is searched as a part. The exit code is 1 if no provider has an entry.
+    ///
+    /// Examples:
+    ///   eyepiece lookup 10.0.0.7
+    ///   eyepiece lookup shop/web-1
+    #[command(verbatim_doc_comment)]
+    Lookup(LookupFlags),
     /// Show flows and events of a Hubble server: eyepiece's own, Cilium's, or Hubble Relay
     ///
     /// The flags and the output are those of `hubble observe`. Without a server's address, those of the eyepiece
@@ -251,6 +262,21 @@ pub(super) struct StatusFlags {
     pub(super) output: Option<Output>,
     #[command(flatten)]
     pub(super) connection: ConnectionFlags,
+}
+
+/// What to look up, and where.
+#[derive(Debug, clap::Args)]
+pub(super) struct LookupFlags {
+    #[command(flatten)]
+    pub(super) global: Global,
+    /// The address or name
+    #[arg(value_name = "ADDRESS|NAME")]
+    pub(super) query: String,
+    /// Print the JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) address: AddressFlag,
 }
 
 /// The address of the running eyepiece.

@@ -24,6 +24,8 @@ pub(super) enum CliError {
     Observe(ObserveError),
     #[error("no admin address is known: admin.listen is empty; set it, or use --address")]
     NoAddress,
+    #[error("no provider has an entry for it")]
+    NotFound,
     #[error("unknown sub-command {name:?}")]
     NoSuchCommand { name: String },
     #[error("cannot write to standard output: {source}")]
@@ -67,6 +69,7 @@ impl CliError {
             | Self::Status(_)
             | Self::Observe(_)
             | Self::NoAddress
+            | Self::NotFound
             | Self::Output { .. }
             | Self::Recording { .. }
             | Self::Log { .. } => Exit::Failed,

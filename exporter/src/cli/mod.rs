@@ -18,7 +18,7 @@ use crate::app::{Outcome, preflight};
 use crate::demo::DemoConfig;
 use crate::exit_code::Exit;
 use crate::recording::Summary;
-use args::{Args, Command, ConfigCommand, Global, StatusFlags};
+use args::{Args, Command, ConfigCommand, Global, LookupFlags, StatusFlags};
 use error::CliError;
 use observe::{CliContext, Output};
 
@@ -65,11 +65,14 @@ fn dispatch(args: Args) -> Result<(), CliError> {
             let global = global.then(std::mem::take(&mut flags.global));
             status(&global, &flags)
         }
+        Some(Command::Lookup(mut flags)) => {
+            let global = global.then(std::mem::take(&mut flags.global));
+            lookup(&global, &flags)
+        }
         Some(Command::Observe(flags)) => Ok(with_context(&global, |context| observe::observe(*flags, context))?),
         Some(Command::Run(mut flags)) => {
             let global = global.then(std::mem::take(&mut flags.global));
-            let loaded = sources::load(&global, &flags.flags())?;
-            preflight::check(&loaded.settings, &loaded.origins)?;
+            let loaded = check(sources::load(&global, &flags.flags())?)?;
             Ok(crate::app::run(init_log(loaded)?)?)
         }
         Some(Command::Record(mut flags)) => {
@@ -86,6 +89,13 @@ fn dispatch(args: Args) -> Result<(), CliError> {
     }
 }
 
+/// Checks settings against this machine, and adds warnings of files that cannot be used now.
+fn check(mut loaded: Loaded) -> Result<Loaded, CliError> {
+    preflight::check(&loaded.settings, &loaded.origins)?;
+    loaded.warnings.extend(preflight::warnings(&loaded.settings, &loaded.origins));
+    Ok(loaded)
+}
+
 /// Sets up the log, and logs warnings about the settings.
 fn init_log(loaded: Loaded) -> Result<Settings, CliError> {
     let Loaded { settings, warnings, .. } = loaded;
@@ -97,9 +107,10 @@ fn init_log(loaded: Loaded) -> Result<Settings, CliError> {
 }
 
 /// Records, and prints the summary, however the recording ended.
-fn record(loaded: Loaded, config: &RecordConfig) -> Result<(), CliError> {
+fn record(mut loaded: Loaded, config: &RecordConfig) -> Result<(), CliError> {
     // What is not exported is not checked.
-    preflight::check(&config.apply(loaded.settings.clone())?, &loaded.origins)?;
+    loaded.settings = config.apply(loaded.settings)?;
+    let loaded = check(loaded)?;
     let Outcome { summary, result } = crate::app::record(init_log(loaded)?, config)?;
     let printed = summary.as_ref().map(|summary| output::write(format!("{summary}\n")));
     result?;
@@ -112,10 +123,7 @@ fn config(global: Global, command: ConfigCommand) -> Result<(), CliError> {
     let text = match command {
         ConfigCommand::Reference => eyepiece_config::reference(),
         ConfigCommand::Check(inner) => {
-            let mut loaded = sources::load(&global.then(inner), &[])?;
-            preflight::check(&loaded.settings, &loaded.origins)?;
-            loaded.warnings.extend(preflight::warnings(&loaded));
-            describe_origins(&print_warnings(loaded))
+            describe_origins(&print_warnings(check(sources::load(&global.then(inner), &[])?)?))
         }
         ConfigCommand::Print(inner) => print_warnings(sources::load(&global.then(inner), &[])?).print(),
     };
@@ -158,6 +166,14 @@ fn status(global: &Global, flags: &StatusFlags) -> Result<(), CliError> {
     let listen = loaded.settings.admin.listen.ok_or(CliError::NoAddress)?;
     let (text, status) = crate::client::admin::fetch(listen)?;
     Ok(output::write(if flags.json { text + "\n" } else { status.to_string() })?)
+}
+
+fn lookup(global: &Global, flags: &LookupFlags) -> Result<(), CliError> {
+    let loaded = sources::load(global, &flags.address.flags())?;
+    let listen = loaded.settings.admin.listen.ok_or(CliError::NoAddress)?;
+    let (text, found) = crate::client::admin::look_up(listen, &flags.query)?;
+    output::write(if flags.json { text + "\n" } else { found.to_string() })?;
+    if found.entries.is_empty() { Err(CliError::NotFound) } else { Ok(()) }
 }
 
 #[cfg(test)]

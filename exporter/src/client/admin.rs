@@ -1,4 +1,4 @@
-//! The client of /status: one request, bounded in time and size.
+//! The client of /status and /lookup: one request, bounded in time and size.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -8,11 +8,13 @@ use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Collected, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::time::timeout;
 
-use crate::support::error_chain::is_unexpected_message;
+use super::error::is_unexpected_message;
+use crate::support::lookup::Lookup;
 use crate::support::status::Status;
 
 /// Time for the whole request: the endpoint answers at once or never.
@@ -43,18 +45,32 @@ pub enum AdminClientError {
 /// Nothing listens, the endpoint does not answer in time, or another program answers.
 pub fn fetch(listen: SocketAddr) -> Result<(String, Status), AdminClientError> {
     let addr = reachable(listen);
+    let (text, status): (_, Status) = document(addr, "/status")?;
+    if status.version.is_empty() {
+        return Err(AdminClientError::Answer { addr, wrong: "it names no version".to_owned() });
+    }
+    Ok((text, status))
+}
+
+/// Looks up an address or a name in the tables of names; returns the JSON text and its value.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn look_up(listen: SocketAddr, query: &str) -> Result<(String, Lookup), AdminClientError> {
+    let pair = form_urlencoded::Serializer::new(String::new()).append_pair("q", query).finish();
+    document(reachable(listen), &format!("/lookup?{pair}"))
+}
+
+fn document<T: DeserializeOwned>(addr: SocketAddr, path: &str) -> Result<(String, T), AdminClientError> {
     let read = |source: BoxError| AdminClientError::Read { addr, source };
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(|error| read(error.into()))?;
     let body = runtime
-        .block_on(async { timeout(TIMEOUT, get(addr)).await })
+        .block_on(async { timeout(TIMEOUT, get(addr, path)).await })
         .map_err(|_| read(format!("nothing within {TIMEOUT:?}").into()))??;
     let wrong = |wrong: String| AdminClientError::Answer { addr, wrong };
     let text = String::from_utf8(body.into()).map_err(|_| wrong("it is not UTF-8".to_owned()))?;
-    let status: Status = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    if status.version.is_empty() {
-        return Err(wrong("it names no version".to_owned()));
-    }
-    Ok((text, status))
+    let value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    Ok((text, value))
 }
 
 /// The loopback address in place of an unspecified one, which nothing connects to.
@@ -67,7 +83,7 @@ fn reachable(mut addr: SocketAddr) -> SocketAddr {
     addr
 }
 
-async fn get(addr: SocketAddr) -> Result<Bytes, AdminClientError> {
+async fn get(addr: SocketAddr, path: &str) -> Result<Bytes, AdminClientError> {
     let failed = |error: hyper::Error| match error.is_parse()
         || error.is_incomplete_message()
         || is_unexpected_message(&error)
@@ -81,7 +97,7 @@ async fn get(addr: SocketAddr) -> Result<Bytes, AdminClientError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
     // Its errors reach the request, too.
     tokio::spawn(connection);
-    let request = Request::get("/status").header(header::HOST, addr.to_string()).body(Empty::<Bytes>::new());
+    let request = Request::get(path).header(header::HOST, addr.to_string()).body(Empty::<Bytes>::new());
     let request = request.map_err(|error| AdminClientError::Read { addr, source: error.into() })?;
     let response = sender.send_request(request).await.map_err(failed)?;
     if response.status() != StatusCode::OK {

@@ -1,4 +1,4 @@
-//! Errors of connections and calls to a Hubble server, and their texts.
+//! Errors of connections and calls to a server, and their texts.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -85,4 +85,12 @@ pub fn status_text(status: &Status) -> String {
         (code, "") => code.description().to_owned(),
         (code, message) => format!("{}: {}", code.description(), safe(message)),
     }
+}
+
+/// Returns whether the server sent data before a request, as gRPC servers do. hyper has no method for it: no other
+/// method matches, and it has no cause.
+pub(crate) fn is_unexpected_message(error: &hyper::Error) -> bool {
+    let is_other = error.is_user() || error.is_canceled() || error.is_closed() || error.is_incomplete_message();
+    let is_end = error.is_timeout() || error.is_shutdown() || error.is_body_write_aborted();
+    std::error::Error::source(error).is_none() && !is_other && !is_end
 }

@@ -53,8 +53,8 @@ impl<W: Write> Screen<W> {
         self.out.flush()
     }
 
-    /// Writes a heading: the hosts' next action.
-    pub(super) fn act(&mut self, text: &str) -> io::Result<()> {
+    /// Writes a heading: the client's next step.
+    pub(super) fn step_heading(&mut self, text: &str) -> io::Result<()> {
         let text = self.paint.text(Color::Cyan, format!("▸ {text}"));
         writeln!(self.out, "\n{text}")?;
         self.out.flush()

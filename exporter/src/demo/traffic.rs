@@ -1,4 +1,4 @@
-//! The traffic of the hosts: two servers, and the client's acts, one after the other.
+//! The traffic of the hosts: two servers, and the client's steps, one after the other.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -28,42 +28,42 @@ const DROP_TIMEOUT: Duration = Duration::from_millis(150);
 /// Bytes of a page.
 const PAGE: usize = 4000;
 
-/// One action of the client.
-pub(super) struct Act {
+/// One step of the client.
+pub(super) struct TrafficStep {
     pub(super) heading: &'static str,
     /// Whether it needs the node's firewall rule.
     pub(super) needs_firewall: bool,
-    run: fn(&Network) -> io::Result<()>,
+    send: fn(&Network) -> io::Result<()>,
 }
 
-/// All of them, in order.
-pub(super) const ACTS: [Act; 9] = [
-    act("client asks dns for a name (UDP)", |network| ask(network.dns.v4())),
-    act("client gets a page from web (TCP)", |network| get(network.web.v4())),
-    act("client pings web (ICMP)", |network| ping(network.web.v4())),
-    act("client asks dns for a name, by IPv6", |network| ask(network.dns.v6())),
-    act("client gets a page from web, by IPv6", |network| get(network.web.v6())),
-    act("client pings web, by IPv6", |network| ping(network.web.v6())),
-    Act {
+/// All steps, in order.
+pub(super) const TRAFFIC_STEPS: [TrafficStep; 9] = [
+    step("client asks dns for a name (UDP)", |network| ask(network.dns.v4())),
+    step("client gets a page from web (TCP)", |network| get(network.web.v4())),
+    step("client pings web (ICMP)", |network| ping(network.web.v4())),
+    step("client asks dns for a name, by IPv6", |network| ask(network.dns.v6())),
+    step("client gets a page from web, by IPv6", |network| get(network.web.v6())),
+    step("client pings web, by IPv6", |network| ping(network.web.v6())),
+    TrafficStep {
         heading: "client tries telnet to web: the node's firewall drops it",
         needs_firewall: true,
-        run: |network| filtered(network.web.v4()),
+        send: |network| filtered(network.web.v4()),
     },
-    act("client tries port 8080 of web: nothing listens there", |network| refused(network.web.v4())),
-    act("client sends to 203.0.113.9: the node has no route there", |_| nowhere()),
+    step("client tries port 8080 of web: nothing listens there", |network| refused(network.web.v4())),
+    step("client sends to 203.0.113.9: the node has no route there", |_| nowhere()),
 ];
 
-const fn act(heading: &'static str, run: fn(&Network) -> io::Result<()>) -> Act {
-    Act { heading, needs_firewall: false, run }
+const fn step(heading: &'static str, send: fn(&Network) -> io::Result<()>) -> TrafficStep {
+    TrafficStep { heading, needs_firewall: false, send }
 }
 
-impl Act {
+impl TrafficStep {
     /// Runs it in the client's namespace.
     ///
     /// # Errors
     /// It had another result than expected.
-    pub(super) fn perform(&self, network: &Network) -> io::Result<()> {
-        network.client.inside().run(|| (self.run)(network))
+    pub(super) fn run(&self, network: &Network) -> io::Result<()> {
+        network.client.inside().run(|| (self.send)(network))
     }
 }
 

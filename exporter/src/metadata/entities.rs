@@ -1,4 +1,4 @@
-//! What providers know, as a part of a snapshot: entities by address, prefix, service, endpoint and control group.
+//! The entities of providers as a part of a snapshot: by address, prefix, service, endpoint and control group.
 //!
 //! Tables are split into shards behind `Arc`s. A change copies the shards that it meets, so a publication costs by its
 //! changes and not by the size of the tables.
@@ -13,15 +13,16 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
+use super::context_names::ContextNames;
 use super::provider::{Entity, Key};
-use super::tables::{address_bits, prefix};
+use super::tables::address_bits;
 
 /// Shards of a table. A change of one of 100,000 entries copies 400, some 15 KiB.
 const SHARDS: usize = 256;
 /// The hash bit from which on a shard is chosen: a table itself uses the lowest bits and the highest seven.
 const SHARD_SHIFT: u32 = 40;
 /// Places of a shard for each entry, before it shrinks: more than an insertion leaves.
-const MOST_SPARSE: usize = 8;
+const MAX_PLACES_PER_ENTRY: usize = 8;
 /// Entities of a chunk.
 const CHUNK: usize = 64;
 
@@ -41,6 +42,9 @@ pub struct EntityLink {
 pub(super) struct NamedEntity {
     pub(super) entity: Arc<Entity>,
     pub(super) name: Arc<Lease>,
+    pub(super) contexts: ContextNames,
+    /// Keeps the texts of `contexts`.
+    pub(super) _texts: Arc<[Lease]>,
 }
 
 /// A hash table that shares what did not change with its copies.
@@ -86,7 +90,7 @@ impl<K: Clone + Eq + Hash> Sharded<K> {
             (Entry::Vacant(_), None) => {}
         }
         // Returns the memory of a table that was large.
-        if table.capacity() > MOST_SPARSE * table.len().max(1) {
+        if table.capacity() > MAX_PLACES_PER_ENTRY * table.len().max(1) {
             table.shrink_to_fit(|(known, _)| hasher.hash_one(known));
         }
     }
@@ -97,7 +101,7 @@ const fn shard(hash: u64) -> usize {
     (hash >> SHARD_SHIFT) as usize % SHARDS
 }
 
-/// The entities and what leads to them. Cloning shares all of it.
+/// The entities and their keys. Cloning shares all of it.
 #[derive(Clone, Debug, Default)]
 pub struct Entities {
     addresses: Sharded<u128>,
@@ -113,7 +117,7 @@ pub struct Entities {
 }
 
 impl Entities {
-    /// Whether neither an address nor a control group leads to an entity.
+    /// Whether no address and no control group has an entity.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.addresses.len + self.prefixes.len + self.services.len + self.control_groups.len == 0
@@ -151,6 +155,12 @@ impl Entities {
         self.get(number).map_or(Symbol::EMPTY, |found| found.name.symbol())
     }
 
+    /// The texts by which metrics name an entity.
+    #[inline]
+    pub fn context_names(&self, number: u32) -> &ContextNames {
+        self.get(number).map_or(ContextNames::NONE, |found| &found.contexts)
+    }
+
     /// The fields of an entity.
     pub fn fields(&self, number: u32) -> Option<EndEntity<'_>> {
         self.get(number).map(|found| found.entity.fields())
@@ -177,7 +187,8 @@ impl Entities {
         }
     }
 
-    /// Sets or removes what a key leads to. Keys of containers and pods lead other keys on, and are not looked up.
+    /// Sets or removes the entity of a key. Keys of containers and pods are targets of other keys only: no look-up uses
+    /// them.
     pub(super) fn set(&mut self, key: &Key, link: Option<EntityLink>) {
         match *key {
             Key::Address(address) => self.addresses.set(address_bits(address), link),
@@ -206,6 +217,20 @@ impl Entities {
                 lengths.remove(place);
             }
             (Ok(_) | Err(_), _) => {}
+        }
+    }
+}
+
+/// An address with zeros behind a prefix of a length within its family.
+pub(super) fn prefix(address: IpAddr, length: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+            IpAddr::V4((address.to_bits() & mask).into())
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+            IpAddr::V6((address.to_bits() & mask).into())
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Snapshots of endpoints, interfaces and addresses, their publication to readers, and the providers of names.
 
 pub mod cilium;
+pub mod context_names;
 pub mod dns;
 pub mod docker;
 mod entities;

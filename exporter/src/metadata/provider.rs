@@ -1,6 +1,6 @@
-//! The interface of metadata providers: entities, the keys that lead to them, and changes of both.
+//! The interface of metadata providers: entities, their keys, and changes of both.
 //!
-//! A provider knows a part of the world: docker its containers, Kubernetes its pods, the host its control groups. It sends
+//! A provider has the entities of one origin: docker its containers, Kubernetes its pods. It sends
 //! [`Change`]s; the receiver joins them by [`Key`], picks a winner by the precedence of [`Provider`], and publishes
 //! snapshots. A provider never sees a flow.
 
@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use eyepiece_flow::lookup::{EndEntity, EntityFields};
 use eyepiece_flow::metadata::{EndMetadata, Service};
 
-/// What sends changes, in the order of precedence: of several entities at one key the first provider's wins.
+/// The senders of changes, in the order of precedence: of several entities at one key the first provider's wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Provider {
     /// The file of names.
@@ -42,7 +42,7 @@ impl Provider {
     }
 }
 
-/// What an entity is.
+/// The kind of an entity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum EntityKind {
     /// A container of docker or podman.
@@ -57,14 +57,30 @@ pub enum EntityKind {
     Service,
     /// A machine.
     Node,
-    /// What a person named in the file of names.
+    /// An entry of the file of names.
     #[default]
     Named,
     /// A name of DNS.
     DnsName,
 }
 
-/// What stands at an end of flows. All keys that lead to it share it.
+impl EntityKind {
+    /// Its name, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Pod => "pod",
+            Self::Unit => "unit",
+            Self::Process => "process",
+            Self::Service => "service",
+            Self::Node => "node",
+            Self::Named => "named",
+            Self::DnsName => "DNS name",
+        }
+    }
+}
+
+/// The owner of an end of flows, such as a pod. All its keys share it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entity {
     /// Its kind.
@@ -73,6 +89,8 @@ pub struct Entity {
     pub name: String,
     /// Security identity; 0 = not known. That of a label set is [`super::identity_of_labels`].
     pub identity: u32,
+    /// A pod's first IPv4 and IPv6 address, by which the processes in its control groups send.
+    pub addresses: [Option<IpAddr>; 2],
     /// The fields of Hubble's `flow.Endpoint`.
     pub metadata: EndMetadata,
     /// The service that it is or belongs to.
@@ -94,7 +112,7 @@ impl EntityFields for Entity {
     }
 }
 
-/// What leads to an entity.
+/// A key of an entity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     /// A network namespace, by its inode.
@@ -120,17 +138,17 @@ pub enum Key {
     },
 }
 
-/// What a key leads to.
+/// The target of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// An entity.
     Entity(Arc<Entity>),
-    /// Another key: a namespace or control group leads to the container whose processes are in it, whichever provider
-    /// knows that container. A key that leads to a key that leads on is followed at most four times.
+    /// Another key: that of the container whose processes are in a namespace or control group, whichever provider has
+    /// the container. At most four such steps are followed.
     Key(Key),
 }
 
-/// A change of a provider's world.
+/// A change of a provider's entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Adds or replaces this provider's entry at a key.
@@ -144,7 +162,7 @@ pub enum Change {
 pub enum Condition {
     /// Not reached yet, with the last error if there was one.
     Connecting(Option<String>),
-    /// What it reported is current.
+    /// Its entries are current.
     Current,
     /// It cannot be reached since then: its last state stays and is stale.
     Stale {

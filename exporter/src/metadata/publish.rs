@@ -1,11 +1,12 @@
 //! Publishes snapshots: writers replace a part of them, readers notice by one atomic load per batch.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::entities::Entities;
 use super::snapshot::Snapshot;
 use super::tables::Tables;
+use crate::support::lock::lock;
 
 #[derive(Debug, Default)]
 struct Cell {
@@ -16,7 +17,7 @@ struct Cell {
 
 impl Cell {
     fn current(&self) -> MutexGuard<'_, Arc<Snapshot>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.current)
     }
 }
 
@@ -32,13 +33,13 @@ impl Publisher {
         publisher
     }
 
-    /// Replaces what links know; readers get it at their next [`Reader::refresh`].
+    /// Replaces the state of links; readers get it at their next [`Reader::refresh`].
     pub fn publish(&self, tables: Tables) {
         let tables = Arc::new(tables);
         self.replace(|current| Snapshot::new(tables, Arc::clone(current.entities())));
     }
 
-    /// Replaces what providers know.
+    /// Replaces the entities of providers.
     pub(super) fn publish_entities(&self, entities: Arc<Entities>) {
         self.replace(|current| Snapshot::new(Arc::clone(current.links()), entities));
     }
@@ -54,7 +55,7 @@ impl Publisher {
         drop(old);
     }
 
-    /// What links know now.
+    /// Returns the current state of links.
     pub fn links(&self) -> Arc<Tables> {
         Arc::clone(self.0.current().links())
     }
@@ -113,12 +114,12 @@ mod tests {
         let publisher = Publisher::new(Tables::new(&symbols));
         let mut reader = publisher.reader();
         publisher.publish(with_host(&symbols));
-        assert_eq!(reader.snapshot().links().address_count(), 0);
-        assert_eq!(reader.refresh().links().address_count(), 1);
+        assert_eq!(reader.snapshot().links().ends().count(), 0);
+        assert_eq!(reader.refresh().links().ends().count(), 1);
         publisher.publish(Tables::new(&symbols));
         publisher.publish(with_host(&symbols));
-        assert_eq!(reader.refresh().links().address_count(), 1);
-        assert_eq!(publisher.reader().snapshot().links().address_count(), 1);
+        assert_eq!(reader.refresh().links().ends().count(), 1);
+        assert_eq!(publisher.reader().snapshot().links().ends().count(), 1);
     }
 
     #[test]
@@ -128,13 +129,13 @@ mod tests {
         let mut readers: Vec<_> = (0..2).map(|_| publisher.reader()).collect();
         std::thread::scope(|scope| {
             for reader in &mut readers {
-                scope.spawn(move || while reader.refresh().links().address_count() == 0 {});
+                scope.spawn(move || while reader.refresh().links().ends().count() == 0 {});
             }
             for _ in 0..1000 {
                 publisher.publish(Tables::new(&symbols));
             }
             publisher.publish(with_host(&symbols));
         });
-        assert!(readers.iter().all(|reader| reader.snapshot().links().address_count() == 1));
+        assert!(readers.iter().all(|reader| reader.snapshot().links().ends().count() == 1));
     }
 }

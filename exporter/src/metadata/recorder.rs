@@ -1,9 +1,10 @@
 //! A receiver that records what providers send, as lines.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use super::provider::{Change, ChangeReceiver, Condition, Key, Provider, Target};
+use crate::support::lock::lock;
 
 /// The recorded lines.
 #[derive(Debug, Default)]
@@ -12,7 +13,7 @@ pub(super) struct Recorder(Mutex<Vec<String>>);
 impl Recorder {
     /// Returns the lines since the last call.
     pub(super) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut lock(&self.0))
     }
 
     /// Waits until a line is recorded, and returns all lines up to then.
@@ -29,7 +30,7 @@ impl Recorder {
     }
 
     fn add(&self, lines: impl IntoIterator<Item = String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(lines);
+        lock(&self.0).extend(lines);
     }
 }
 

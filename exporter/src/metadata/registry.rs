@@ -1,17 +1,23 @@
-//! Joins the entries of all providers, and publishes what they lead to.
+//! Joins the entries of all providers, and publishes the entities of their keys.
+
+mod lookup;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use eyepiece_config::Context;
 use eyepiece_flow::interner::Symbols;
+use eyepiece_flow::lookup::EntityFields as _;
 use tokio::sync::Notify;
 
+use super::context_names::ContextNames;
 use super::entities::{Entities, EntityLink, NamedEntity};
 use super::provider::{Change, ChangeReceiver, Condition, Entity, Key, Provider, Target};
 use super::publish::Publisher;
+use crate::support::lock::lock;
 
-/// How often a key that leads to a key is followed: control group, container, pod, and one to spare.
+/// Keys that are followed to an entity at most: control group, container, pod, and one to spare.
 const MAX_STEPS: usize = 4;
 /// Pause between publications: a person does not see the delay, and ten a second cost little.
 const PUBLICATION_INTERVAL: Duration = Duration::from_millis(100);
@@ -19,10 +25,26 @@ const PUBLICATION_INTERVAL: Duration = Duration::from_millis(100);
 /// The entries of all providers. Providers change it, and its task publishes the changes.
 #[derive(Debug)]
 pub struct Registry {
-    symbols: Symbols,
+    names: Names,
     publisher: Publisher,
     state: Mutex<State>,
     changed: Notify,
+}
+
+/// Makes the names of entities.
+#[derive(Debug)]
+struct Names {
+    symbols: Symbols,
+    /// The contexts that metrics have.
+    contexts: Vec<Context>,
+}
+
+impl Names {
+    fn name(&self, entity: &Arc<Entity>) -> NamedEntity {
+        let (contexts, texts) = ContextNames::lease(&self.contexts, &entity.fields(), &self.symbols);
+        let name = Arc::new(self.symbols.lease(&entity.name));
+        NamedEntity { entity: Arc::clone(entity), name, contexts, _texts: texts.into() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -31,8 +53,8 @@ struct State {
     entries: HashMap<Key, Vec<(Provider, Target)>>,
     /// Keys whose targets are a key.
     referrers: HashMap<Key, HashSet<Key>>,
-    /// The entity that a key leads to in `published`, by its number.
-    leads_to: HashMap<Key, u32>,
+    /// The number of a key's entity in `published`.
+    entity_numbers: HashMap<Key, u32>,
     /// Number and count of keys of each entity, by its address in memory, which its entry in `published` keeps.
     numbers: HashMap<usize, (u32, usize)>,
     free: Vec<u32>,
@@ -42,9 +64,10 @@ struct State {
 }
 
 impl Registry {
-    /// A registry without entries. Names of entities are interned in `symbols`.
-    pub fn new(symbols: Symbols, publisher: Publisher) -> Arc<Self> {
-        Arc::new(Self { symbols, publisher, state: Mutex::default(), changed: Notify::new() })
+    /// A registry without entries. Names of entities, and their texts in the contexts of metrics, are interned in `symbols`.
+    pub fn new(symbols: Symbols, publisher: Publisher, contexts: Vec<Context>) -> Arc<Self> {
+        let names = Names { symbols, contexts };
+        Arc::new(Self { names, publisher, state: Mutex::default(), changed: Notify::new() })
     }
 
     /// Publishes changes as they come, at most ten times a second; never returns.
@@ -71,14 +94,14 @@ impl Registry {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn change(&self, change: impl FnOnce(&mut State) -> HashSet<Key>) {
         let mut state = self.state();
         let keys = change(&mut state);
         if !keys.is_empty() {
-            state.lead(keys, &self.symbols);
+            state.lead(keys, &self.names);
             drop(state);
             self.changed.notify_one();
         }
@@ -160,31 +183,31 @@ impl State {
         old.as_ref() != target
     }
 
-    /// Updates where keys lead after changes at some, and where the keys lead that lead to these.
-    fn lead(&mut self, mut keys: HashSet<Key>, symbols: &Symbols) {
+    /// Updates the entities of changed keys, and of the keys whose targets they are.
+    fn lead(&mut self, mut keys: HashSet<Key>, names: &Names) {
         let mut newest: Vec<Key> = keys.iter().cloned().collect();
         for _ in 0..MAX_STEPS {
             let referrers = newest.iter().filter_map(|key| self.referrers.get(key)).flatten();
             newest = referrers.filter(|key| keys.insert(Key::clone(key))).cloned().collect();
         }
         for key in keys {
-            self.lead_key(&key, symbols);
+            self.lead_key(&key, names);
         }
     }
 
-    fn lead_key(&mut self, key: &Key, symbols: &Symbols) {
-        // Containers and pods only lead other keys on.
+    fn lead_key(&mut self, key: &Key, names: &Names) {
+        // Containers and pods are targets of other keys only.
         if matches!(key, Key::Container(_) | Key::Pod(_)) {
             return;
         }
-        let old = self.leads_to.get(key).copied();
+        let old = self.entity_numbers.get(key).copied();
         let found = self.resolve(key, MAX_STEPS).map(Arc::clone);
-        let link = found.map(|entity| self.number(&entity, symbols));
+        let link = found.map(|entity| self.number(&entity, names));
         let new = link.map(|link| link.entity);
         if let Some(new) = new {
-            self.leads_to.insert(key.clone(), new);
+            self.entity_numbers.insert(key.clone(), new);
         } else {
-            self.leads_to.remove(key);
+            self.entity_numbers.remove(key);
         }
         if let Some(old) = old {
             self.release(old);
@@ -195,7 +218,7 @@ impl State {
         }
     }
 
-    /// Follows a key to the entity of the first provider that leads to one.
+    /// Follows a key to an entity, by the first provider whose target has one.
     fn resolve(&self, key: &Key, steps: usize) -> Option<&Arc<Entity>> {
         self.entries.get(key)?.iter().find_map(|(_, target)| match target {
             Target::Entity(entity) => Some(entity),
@@ -204,7 +227,7 @@ impl State {
     }
 
     /// Returns the number of an entity, for one more key.
-    fn number(&mut self, entity: &Arc<Entity>, symbols: &Symbols) -> EntityLink {
+    fn number(&mut self, entity: &Arc<Entity>, names: &Names) -> EntityLink {
         let address = Arc::as_ptr(entity).addr();
         if let Some((number, keys)) = self.numbers.get_mut(&address) {
             *keys += 1;
@@ -215,8 +238,7 @@ impl State {
         // The free numbers and those in use are all up to the highest.
         let number = self.free.pop().unwrap_or_else(|| u32::try_from(next).unwrap_or(u32::MAX));
         self.numbers.insert(address, (number, 1));
-        let name = Arc::new(symbols.lease(&entity.name));
-        self.published.set_entity(number, Some(NamedEntity { entity: Arc::clone(entity), name }));
+        self.published.set_entity(number, Some(names.name(entity)));
         self.link(number, entity)
     }
 

@@ -9,10 +9,11 @@ use eyepiece_wire::InterfaceKind;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::context_names::ContextNames;
 use super::entities::{Entities, EntityLink};
 use super::tables::{InterfaceInfo, Tables};
 
-/// What is known at one time: by links, and by providers. Both parts are shared with the snapshots before and after it.
+/// The state of links and the entities of providers at one time. Snapshots share the parts that did not change.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     links: Arc<Tables>,
@@ -22,22 +23,28 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Joins what links and providers know.
+    /// Joins the state of links and the entities of providers.
     pub(super) fn new(links: Arc<Tables>, entities: Arc<Entities>) -> Self {
         let found = |(endpoint, inode)| Some((endpoint, entities.in_namespace(inode)?));
         let endpoints = links.endpoint_namespaces().filter_map(found).collect();
         Self { links, entities, endpoints }
     }
 
-    /// What links know.
+    /// The state of links.
     #[inline]
     pub const fn links(&self) -> &Arc<Tables> {
         &self.links
     }
 
-    /// What providers know.
+    /// The entities of providers.
     pub const fn entities(&self) -> &Arc<Entities> {
         &self.entities
+    }
+
+    /// The texts by which metrics name an entity.
+    #[inline]
+    pub fn context_names(&self, entity: u32) -> &ContextNames {
+        if entity == 0 { ContextNames::NONE } else { self.entities.context_names(entity) }
     }
 
     /// Whether there is no entity at all.
@@ -55,6 +62,12 @@ impl Snapshot {
     /// The entity of a socket of the machine's own namespace, by its process's control group.
     pub fn entity_of_control_group(&self, id: u64) -> Option<EntityLink> {
         self.entities.in_control_group(id)
+    }
+
+    /// The address of IP version 4 or 6 by which the processes of a control group send.
+    pub fn address_of_control_group(&self, id: u64, version: u8) -> Option<IpAddr> {
+        let found = self.entities.in_control_group(id)?;
+        self.entities.entity(found.entity)?.addresses[usize::from(version == 6)]
     }
 
     /// The entity at an address; `port` are port and protocol of the side that answers.

@@ -1,4 +1,4 @@
-//! What links know, as a part of a snapshot: interfaces, endpoints, addresses and namespaces.
+//! The state of links as a part of a snapshot: interfaces, endpoints, addresses and namespaces.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub enum EndKind {
 pub struct EndInfo {
     /// Endpoint id; 0 for all but endpoints.
     pub endpoint: u16,
-    /// Security identity; 0 = not known.
+    /// Security identity; 0 = not known, as for all endpoints.
     pub identity: u32,
     /// The endpoint's interface name, `host` or `world`.
     pub name: Symbol,
@@ -66,14 +66,8 @@ pub struct Tables {
     names: HashMap<Symbol, Arc<Lease>, RandomState>,
     ends: HashMap<u128, EndInfo, RandomState>,
     interfaces: HashMap<u32, InterfaceInfo, RandomState>,
-    /// Names and identities by endpoint id.
-    endpoints: HashMap<u16, (Symbol, u32), RandomState>,
-    /// Identities by prefix, as in an ipcache: the address with zeros behind the prefix, and the length.
-    prefixes: HashMap<(IpAddr, u8), u32, RandomState>,
-    /// The lengths that occur in each family, the longest first.
-    prefix_lengths: [Vec<u8>; 2],
-    /// IPv4 and IPv6 address of a process's pod by the id of its control group.
-    control_groups: HashMap<u64, [Option<IpAddr>; 2], RandomState>,
+    /// Names by endpoint id.
+    endpoints: HashMap<u16, Symbol, RandomState>,
     namespaces: HashMap<u32, u16, RandomState>,
     /// Inodes of the network namespaces of endpoints.
     endpoint_namespaces: HashMap<u16, u32, RandomState>,
@@ -120,7 +114,7 @@ impl Tables {
         self.hold(info.name);
         self.interfaces.insert(ifindex, info);
         if info.endpoint != 0 {
-            self.endpoints.entry(info.endpoint).or_default().0 = info.name;
+            self.endpoints.insert(info.endpoint, info.name);
         }
     }
 
@@ -152,34 +146,8 @@ impl Tables {
     /// Adds an address of an endpoint that was added before. Of several owners the first one stays, but a configured
     /// address replaces a learned one.
     pub fn add_endpoint_address(&mut self, address: IpAddr, endpoint: u16, learned: bool) {
-        let (name, identity) = self.endpoints.get(&endpoint).copied().unwrap_or_default();
-        self.add(address, EndInfo { endpoint, identity, name, kind: EndKind::Endpoint, shared: false, learned });
-    }
-
-    /// Sets the identity of an endpoint, and of its addresses already added.
-    pub fn set_endpoint_identity(&mut self, endpoint: u16, identity: u32) {
-        self.endpoints.entry(endpoint).or_default().1 = identity;
-        for end in self.ends.values_mut().filter(|end| end.endpoint == endpoint) {
-            end.identity = identity;
-        }
-    }
-
-    /// Adds the identity of all addresses with a prefix. A length beyond the address is cut to it.
-    pub fn add_prefix(&mut self, address: IpAddr, length: u8, identity: u32) {
-        let length = length.min(if address.is_ipv4() { 32 } else { 128 });
-        let lengths = &mut self.prefix_lengths[usize::from(address.is_ipv6())];
-        if let Err(place) = lengths.binary_search_by(|known| length.cmp(known)) {
-            lengths.insert(place, length);
-        }
-        self.prefixes.insert((prefix(address, length), length), identity);
-    }
-
-    /// Adds a control group: its processes have the first address of each family.
-    pub fn add_control_group(&mut self, id: u64, addresses: impl IntoIterator<Item = IpAddr>) {
-        let group = self.control_groups.entry(id).or_default();
-        for address in addresses {
-            group[usize::from(address.is_ipv6())].get_or_insert(address);
-        }
+        let name = self.endpoint_name(endpoint);
+        self.add(address, EndInfo { endpoint, name, kind: EndKind::Endpoint, learned, ..EndInfo::default() });
     }
 
     /// Adds a network namespace by its inode, with its only endpoint; 0 for none or several.
@@ -213,32 +181,6 @@ impl Tables {
         self.world
     }
 
-    /// Security identity of an address whose metadata is `end`: the endpoint's, else that of the longest prefix; 0 if
-    /// unknown.
-    pub fn identity(&self, address: &IpAddr, end: EndInfo) -> u32 {
-        if end.kind == EndKind::Endpoint {
-            return end.identity;
-        }
-        let lengths = &self.prefix_lengths[usize::from(address.is_ipv6())];
-        let found = lengths.iter().find_map(|&length| self.prefixes.get(&(prefix(*address, length), length)));
-        match (found, end.kind) {
-            (Some(&identity), _) => identity,
-            (None, EndKind::Host) => end.identity,
-            (None, _) => 0,
-        }
-    }
-
-    /// Address of a control group's processes, of IP version 4 or 6.
-    pub fn control_group(&self, id: u64, version: u8) -> Option<IpAddr> {
-        self.control_groups.get(&id).and_then(|addresses| addresses[usize::from(version == 6)])
-    }
-
-    /// Security identity of an endpoint; 0 if unknown.
-    #[inline]
-    pub fn endpoint_identity(&self, endpoint: u16) -> u32 {
-        self.endpoints.get(&endpoint).map_or(0, |&(_, identity)| identity)
-    }
-
     /// Metadata of an interface; [`InterfaceInfo::default`] if unknown.
     #[inline]
     pub fn interface(&self, ifindex: u32) -> InterfaceInfo {
@@ -248,7 +190,7 @@ impl Tables {
     /// The interface name of an endpoint; [`Symbol::EMPTY`] if unknown.
     #[inline]
     pub fn endpoint_name(&self, endpoint: u16) -> Symbol {
-        self.endpoints.get(&endpoint).map_or(Symbol::EMPTY, |&(name, _)| name)
+        self.endpoints.get(&endpoint).copied().unwrap_or_default()
     }
 
     /// The endpoint of a network namespace by its inode; 0 = several or the machine's own, `None` = not watched.
@@ -281,11 +223,6 @@ impl Tables {
         self.hold(info.name);
         self.ends.insert(address, info);
     }
-
-    /// How many addresses are known.
-    pub fn address_count(&self) -> usize {
-        self.ends.len()
-    }
 }
 
 /// One key for both families: IPv4 as IPv4-mapped IPv6 (RFC 4291, 2.5.5.2), which means the same node.
@@ -294,20 +231,6 @@ pub(super) fn address_bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => 0xffff_0000_0000 | u128::from(address.to_bits()),
         IpAddr::V6(address) => address.to_bits(),
-    }
-}
-
-/// An address with zeros behind a prefix of a length within its family.
-pub(super) fn prefix(address: IpAddr, length: u8) -> IpAddr {
-    match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
-            IpAddr::V4((address.to_bits() & mask).into())
-        }
-        IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
-            IpAddr::V6((address.to_bits() & mask).into())
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use eyepiece_flow::event::Lost;
 use eyepiece_semconv::{attribute, metric};
 
+use super::enrich::Unnamed;
 use crate::support::telemetry::{Number, Telemetry};
 
 /// Reasons of lost events, in the order of [`eyepiece_flow::event::LostSource`].
@@ -18,6 +19,8 @@ pub(super) struct Counts {
     pub(super) agent: u64,
     pub(super) debug: u64,
     pub(super) unknown_cgroup: u64,
+    /// Local ends without a name, by [`Unnamed`].
+    pub(super) unnamed: [u64; Unnamed::NAMES.len()],
     lost: [u64; LOST_SOURCES.len()],
     failed: HashMap<&'static str, u64>,
 }
@@ -42,6 +45,7 @@ pub(super) struct PipelineMetrics {
     agent: Number,
     debug: Number,
     unknown_cgroup: Number,
+    unnamed: [Number; Unnamed::NAMES.len()],
     lost: [Number; LOST_SOURCES.len()],
     failed: HashMap<&'static str, Number>,
     telemetry: Telemetry,
@@ -58,6 +62,7 @@ impl PipelineMetrics {
             agent: telemetry.counter(metric::EYEPIECE_EVENTS_DECODED.name, &event("agent")),
             debug: telemetry.counter(metric::EYEPIECE_EVENTS_DECODED.name, &event("debug")),
             unknown_cgroup: telemetry.counter(metric::EYEPIECE_EVENTS_SKIPPED.name, &reason("unknown_cgroup")),
+            unnamed: Unnamed::NAMES.map(|why| telemetry.counter(metric::EYEPIECE_ENDS_UNNAMED.name, &reason(why))),
             lost: LOST_SOURCES.map(|source| telemetry.counter(metric::EYEPIECE_EVENTS_LOST.name, &reason(source))),
             failed: HashMap::new(),
             telemetry: telemetry.clone(),
@@ -74,6 +79,9 @@ impl PipelineMetrics {
             (&self.unknown_cgroup, &mut counts.unknown_cgroup),
         ] {
             number.add(std::mem::take(count));
+        }
+        for (number, count) in self.unnamed.iter().zip(std::mem::take(&mut counts.unnamed)) {
+            number.add(count);
         }
         for (number, count) in self.lost.iter().zip(std::mem::take(&mut counts.lost)) {
             number.saturating_add(count);

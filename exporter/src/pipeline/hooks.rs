@@ -111,7 +111,7 @@ impl Hooks {
         self.sinks.retain_mut(|sink| {
             let sent = catch_unwind(AssertUnwindSafe(|| sink.send(Batch::clone(batch))));
             if sent.is_err() {
-                tracing::error!("a sink of flows panicked and is removed");
+                tracing::error!(sink = sink.name(), "a sink panicked and is removed");
                 metrics.failed.add(1);
             }
             sent.is_ok()

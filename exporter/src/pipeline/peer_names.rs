@@ -12,11 +12,11 @@ use eyepiece_flow::flow::{End, Flow};
 use eyepiece_flow::interner::{Lease, Symbol, Symbols};
 use eyepiece_flow::lookup::{BatchNames, EndEntity, EntityFields};
 use eyepiece_flow::metadata::EndMetadata;
-use eyepiece_semconv::metric;
+use eyepiece_flow::names::reserved_identity_name;
+use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::InterfaceKind;
 
 use crate::metadata::Snapshot;
-use crate::pipeline::metrics::reserved_name;
 use crate::support::telemetry::{Number, Telemetry};
 
 /// Names at once: the pods of a large cluster and their peers, some 10 MiB. Further ends have no name.
@@ -58,7 +58,8 @@ impl PeerNameCache {
             used: HashMap::new(),
             text: String::new(),
             most: MAX_NAMES,
-            unnamed: telemetry.counter(metric::EYEPIECE_ENDS_UNNAMED.name, &[]),
+            unnamed: telemetry
+                .counter(metric::EYEPIECE_ENDS_UNNAMED.name, &[(attribute::EYEPIECE_REASON, "too_many_names")]),
         }
     }
 
@@ -146,7 +147,7 @@ impl BatchNames for PeerBatchNames {
 
 /// The name of a reserved identity: by its number, or by the labels of an identity of its own (a CIDR of the world).
 fn reserved(end: &EndMetadata, identity: u32) -> Option<&str> {
-    reserved_name(identity).or_else(|| end.labels.iter().find_map(|label| label.strip_prefix("reserved:")))
+    reserved_identity_name(identity).or_else(|| end.labels.iter().find_map(|label| label.strip_prefix("reserved:")))
 }
 
 #[cfg(test)]

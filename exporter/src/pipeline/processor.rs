@@ -77,7 +77,7 @@ impl Pipeline {
 
     /// Processes the source's pending events, waiting at most `wait` for the first. Returns their number.
     pub(super) fn read(&mut self, source: &mut dyn Source, wait: Duration) -> io::Result<usize> {
-        self.aggregation.set_links(self.names.refresh().links());
+        self.aggregation.set_names(self.names.refresh());
         self.aggregation.arrive((self.now)());
         let result = source.read(wait, &mut |event| self.process(event));
         // Events before an error are sent and counted as well.
@@ -126,8 +126,8 @@ impl Pipeline {
         match raw.data.first() {
             Some(&EVENT_DEBUG | &(FIRST_OF_AGENT..)) => self.decode_slow_path(raw),
             _ => {
-                let mut parsed = decode::parse_from(raw, self.producer);
-                match &mut parsed {
+                let mut decoded = decode::decode_flow_from(raw, self.producer);
+                match &mut decoded {
                     // The flow is enriched in place: moving it copies it, which is a good part of its cost.
                     Ok(flow) => {
                         if !self.flow(flow) {
@@ -136,7 +136,7 @@ impl Pipeline {
                     }
                     Err(error) => return self.failed(error.reason(), raw.time, raw.data),
                 }
-                if let Ok(flow) = parsed {
+                if let Ok(flow) = decoded {
                     self.push(Observed::Flow(flow));
                 }
             }
@@ -215,13 +215,16 @@ impl Pipeline {
     #[inline]
     fn flow(&mut self, flow: &mut Flow) -> bool {
         let names = self.names.snapshot();
-        if flow.sock.is_some() && !enrich::socket(flow, names.links()) {
+        if flow.sock.is_some() && !enrich::socket(flow, names) {
             // Hubble skips flows of sockets with an unknown control group as well.
             self.counts.unknown_cgroup += 1;
             return false;
         }
         self.counts.parsed += 1;
         let is_new_address = enrich::enrich(flow, names);
+        for reason in enrich::unnamed(flow, names).into_iter().flatten() {
+            self.counts.unnamed[reason as usize] += 1;
+        }
         if self.hooks.on_flow(flow) == Next::Stop {
             return false;
         }

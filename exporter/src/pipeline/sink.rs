@@ -6,4 +6,9 @@ use eyepiece_flow::record::Batch;
 pub trait Sink: Send {
     /// Takes a batch.
     fn send(&mut self, batch: Batch);
+
+    /// Returns the name of the sink for the log: its type.
+    fn name(&self) -> &'static str {
+        std::any::type_name::<Self>()
+    }
 }

@@ -52,7 +52,7 @@ impl Counts {
         }
     }
 
-    /// Adds another count.
+    /// Adds the counts of another value.
     pub const fn add(&mut self, other: Self) {
         self.events += other.events;
         self.totals += other.totals;

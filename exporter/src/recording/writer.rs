@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use eyepiece_flow::recording::format;
@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use super::chunk::{Chunk, Chunks, Counts, Inbox, QueueTotals, queue};
 use crate::support::capabilities;
 use crate::support::capabilities::Capabilities;
+use crate::support::lock::lock;
 
 /// Payloads are packets: only the owner may read them.
 const MODE: u32 = 0o600;
@@ -109,11 +110,6 @@ pub struct Writer {
     queue_totals: Receiver<QueueTotals>,
     /// Notified when the thread is done; closed if it panicked.
     done: Receiver<()>,
-}
-
-/// A panic leaves the state consistent, so a poisoned lock is used.
-fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
-    progress.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Writer {

@@ -54,7 +54,7 @@ const NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
-/// `_LINUX_CAPABILITY_VERSION_3`: sets of 64 bits, in two halves.
+/// `_LINUX_CAPABILITY_VERSION_3`: sets of 64 bits, in two words of 32.
 const VERSION: u32 = 0x2008_0522;
 
 impl Capabilities {
@@ -103,10 +103,10 @@ struct Header {
     pid: i32,
 }
 
-/// One half of the three sets.
+/// 32 bits of each of the three sets.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
-struct Half {
+struct CapabilityWord {
     effective: u32,
     permitted: u32,
     inheritable: u32,
@@ -122,16 +122,16 @@ pub fn keep(kept: Capabilities) {
 
 fn try_keep(kept: Capabilities) -> io::Result<()> {
     let mut header = Header { version: VERSION, pid: 0 };
-    let mut halves = [Half::default(); 2];
-    // SAFETY: header and halves have the layouts of this version, and outlive the call.
-    if unsafe { libc::syscall(libc::SYS_capget, &raw mut header, halves.as_mut_ptr()) } != 0 {
+    let mut words = [CapabilityWord::default(); 2];
+    // SAFETY: header and words have the layouts of this version, and outlive the call.
+    if unsafe { libc::syscall(libc::SYS_capget, &raw mut header, words.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    for (half, kept) in halves.iter_mut().zip([kept.0 as u32, (kept.0 >> 32) as u32]) {
-        *half = Half { effective: half.effective & kept, permitted: half.permitted & kept, inheritable: 0 };
+    for (word, kept) in words.iter_mut().zip([kept.0 as u32, (kept.0 >> 32) as u32]) {
+        *word = CapabilityWord { effective: word.effective & kept, permitted: word.permitted & kept, inheritable: 0 };
     }
     // SAFETY: as above.
-    let set = unsafe { libc::syscall(libc::SYS_capset, &raw mut header, halves.as_mut_ptr()) };
+    let set = unsafe { libc::syscall(libc::SYS_capset, &raw mut header, words.as_mut_ptr()) };
     if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
@@ -150,7 +150,7 @@ pub fn confine() {
 
 /// The privileges of this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldCapabilities {
     /// Whether executing programs cannot add privileges.
     pub no_new_privs: bool,
     /// Whether other processes of its user can read its memory.
@@ -163,7 +163,7 @@ pub struct Held {
 ///
 /// # Errors
 /// procfs is not mounted.
-pub fn held() -> io::Result<Held> {
+pub fn held() -> io::Result<HeldCapabilities> {
     let mut threads: BTreeMap<Capabilities, BTreeSet<String>> = BTreeMap::new();
     for thread in std::fs::read_dir("/proc/self/task")? {
         let Ok(status) = std::fs::read_to_string(thread?.path().join("status")) else { continue };
@@ -171,7 +171,7 @@ pub fn held() -> io::Result<Held> {
         let name = status.lines().find_map(|line| line.strip_prefix("Name:")).unwrap_or_default();
         threads.entry(capabilities).or_default().insert(name.trim().to_owned());
     }
-    Ok(Held {
+    Ok(HeldCapabilities {
         no_new_privs: nix::sys::prctl::get_no_new_privs()?,
         is_dumpable: nix::sys::prctl::get_dumpable()?,
         threads,

@@ -1,13 +1,15 @@
 //! Examples of events that cannot be decoded: the latest ones of each reason, for the status.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use super::lock::lock;
 
 /// Examples of a reason.
 const EXAMPLES_PER_REASON: usize = 3;
 /// Bytes of an example: the longest notification's header, and some of what follows. Limits `admin.example_bytes`.
 pub const EXAMPLE_BYTES: usize = 64;
 /// Reasons that have examples; there are some twenty.
-const REASONS_MAX: usize = 32;
+const MAX_REASONS: usize = 32;
 
 /// An event that cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +37,12 @@ pub struct Examples(Arc<Mutex<Vec<Example>>>);
 impl Examples {
     /// All examples by reason, the latest first.
     pub fn list(&self) -> Vec<Example> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 
     /// Returns a recorder that publishes here.
     pub fn recorder(&self) -> ExampleRecorder {
-        ExampleRecorder { shared: self.clone(), kept: Vec::with_capacity(REASONS_MAX), is_new: false }
+        ExampleRecorder { shared: self.clone(), kept: Vec::with_capacity(MAX_REASONS), is_new: false }
     }
 }
 
@@ -65,7 +67,7 @@ impl ExampleRecorder {
     pub fn record(&mut self, reason: &'static str, time: u64, data: &[u8]) {
         let index = match self.kept.iter().position(|kept| kept.reason == reason) {
             Some(index) => index,
-            None if self.kept.len() < REASONS_MAX => {
+            None if self.kept.len() < MAX_REASONS => {
                 self.kept.push(ReasonExamples { reason, examples: [None; EXAMPLES_PER_REASON], next: 0 });
                 self.kept.len() - 1
             }
@@ -85,7 +87,7 @@ impl ExampleRecorder {
         if !std::mem::take(&mut self.is_new) {
             return;
         }
-        let mut shown = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = lock(&self.shared.0);
         shown.clear();
         for kept in &self.kept {
             let latest_first = (1..=EXAMPLES_PER_REASON)
@@ -97,7 +99,7 @@ impl ExampleRecorder {
 
 #[cfg(test)]
 mod tests {
-    use super::{EXAMPLE_BYTES, EXAMPLES_PER_REASON, Examples, REASONS_MAX};
+    use super::{EXAMPLE_BYTES, EXAMPLES_PER_REASON, Examples, MAX_REASONS};
 
     #[test]
     fn latest_of_each_reason_are_published() {
@@ -120,13 +122,13 @@ mod tests {
     fn reasons_are_bounded() {
         let examples = Examples::default();
         let mut recorder = examples.recorder();
-        for at in 0..2 * REASONS_MAX {
+        for at in 0..2 * MAX_REASONS {
             let reason: &'static str = Box::leak(at.to_string().into_boxed_str());
             for _ in 0..2 * EXAMPLES_PER_REASON {
                 recorder.record(reason, 0, &[]);
             }
         }
         recorder.publish();
-        assert_eq!(examples.list().len(), REASONS_MAX * EXAMPLES_PER_REASON);
+        assert_eq!(examples.list().len(), MAX_REASONS * EXAMPLES_PER_REASON);
     }
 }

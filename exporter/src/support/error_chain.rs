@@ -27,14 +27,6 @@ pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
     if texts.is_empty() { error.to_string() } else { texts.join(": ") }
 }
 
-/// Returns whether the server sent data before a request, as gRPC servers do. hyper has no method for it: no other
-/// method matches, and it has no cause.
-pub(crate) fn is_unexpected_message(error: &hyper::Error) -> bool {
-    let is_other = error.is_user() || error.is_canceled() || error.is_closed() || error.is_incomplete_message();
-    let is_end = error.is_timeout() || error.is_shutdown() || error.is_body_write_aborted();
-    error.source().is_none() && !is_other && !is_end
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;

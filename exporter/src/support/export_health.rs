@@ -1,12 +1,14 @@
 //! Health of each signal's export: failures are logged at growing intervals, their end once, and the status shows both.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use eyepiece_config::format_seconds;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::lock::lock;
 use super::log_limit::LogLimit;
 
 /// First interval between log lines of a lasting failure. Intervals double up to [`MAX_INTERVAL`].
@@ -17,9 +19,9 @@ const MAX_INTERVAL: Duration = Duration::from_secs(30 * 60);
 /// After this long without a failure the next one is logged at once. An export that flaps does not fill the log.
 const STABLE: Duration = Duration::from_secs(60);
 
-/// The fate of a failed request's records.
+/// The outcome of a failed request's records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum FailureOutcome {
     /// They are sent again.
     Retried,
     /// They are dropped, and counted as `rejected`.
@@ -39,13 +41,13 @@ impl Exports {
             state: Mutex::default(),
             failures: LogLimit::repeated(INITIAL_INTERVAL, MAX_INTERVAL),
         });
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&health));
+        lock(&self.0).push(Arc::clone(&health));
         health
     }
 
     /// The current state of all exports.
     pub fn list(&self) -> Vec<Report> {
-        let exports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let exports = lock(&self.0);
         exports.iter().map(|health| health.report()).collect()
     }
 }
@@ -98,11 +100,11 @@ struct State {
 
 impl ExportHealth {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
-    /// A request failed.
-    pub fn failed(&self, error: &str, fate: Fate) {
+    /// A request failed. Returns whether it is logged.
+    pub fn failed(&self, error: &str, outcome: FailureOutcome) -> bool {
         let (mut state, now) = (self.state(), Instant::now());
         if state.failure.is_none() && state.recovered.is_none_or(|recovered| now - recovered >= STABLE) {
             self.failures.reset();
@@ -114,20 +116,21 @@ impl ExportHealth {
         error.clone_into(&mut failure.error);
         let (attempts, time) = (failure.attempts, now - failure.since);
         if !self.failures.allows(now.into_std()) {
-            return;
+            return false;
         }
         state.is_logged = true;
         drop(state);
         let (signal, queued) = (self.signal, (self.queued)());
-        let what = match fate {
-            Fate::Retried => "retrying",
-            Fate::Dropped => "its records are dropped",
+        let what = match outcome {
+            FailureOutcome::Retried => "retrying",
+            FailureOutcome::Dropped => "its records are dropped",
         };
         if time.is_zero() {
             warn!(queued, "cannot export {signal}, {what}: {error}");
         } else {
-            warn!(queued, attempts, "cannot export {signal} for {}, {what}: {error}", seconds(time.as_secs()));
+            warn!(queued, attempts, "cannot export {signal} for {}, {what}: {error}", format_seconds(time.as_secs()));
         }
+        true
     }
 
     /// A request succeeded.
@@ -137,7 +140,7 @@ impl ExportHealth {
         let now = Instant::now();
         state.recovered = Some(now);
         if std::mem::take(&mut state.is_logged) {
-            info!(attempts, "export of {} works again, after {}", self.signal, seconds((now - since).as_secs()));
+            info!(attempts, "export of {} works again, after {}", self.signal, format_seconds((now - since).as_secs()));
         }
     }
 
@@ -153,19 +156,6 @@ impl ExportHealth {
     }
 }
 
-/// Formats a duration for people: `50 s`; from two minutes on and with a fraction `2m30s`, `1s500ms`.
-pub fn time(time: Duration) -> String {
-    match (time.as_secs(), time.subsec_nanos()) {
-        (seconds @ 0..120, 0) => format!("{seconds} s"),
-        _ => eyepiece_config::format_duration(time),
-    }
-}
-
-/// Formats whole seconds like [`time`].
-pub fn seconds(seconds: u64) -> String {
-    time(Duration::from_secs(seconds))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -174,23 +164,38 @@ mod tests {
 
     use tokio::time::advance;
 
-    use super::{Exports, Fate, MAX_INTERVAL, STABLE, seconds};
+    use super::{Exports, FailureOutcome, MAX_INTERVAL, STABLE};
 
     #[tokio::test(start_paused = true)]
     async fn flapping_export_does_not_fill_log() {
         let health = Exports::default().add("logs", || 1);
-        let is_logged = || health.state().is_logged;
         let mut lines = 0;
         for _ in 0..3600 {
-            health.failed("refused", Fate::Retried);
-            lines += u32::from(is_logged());
+            lines += u32::from(health.failed("refused", FailureOutcome::Retried));
             health.succeeded();
             advance(Duration::from_secs(1)).await;
         }
         assert!((5..=8).contains(&lines), "{lines} lines in an hour");
         advance(STABLE).await;
-        health.failed("refused", Fate::Retried);
-        assert!(is_logged(), "a failure after a stable time is logged at once");
+        assert!(health.failed("refused", FailureOutcome::Retried), "a failure after a stable time is logged at once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lasting_failure_is_logged_ever_less() {
+        let health = Exports::default().add("logs", || 1);
+        let mut lines = Vec::new();
+        for second in 0..3 * 3600 {
+            if health.failed("refused", FailureOutcome::Retried) {
+                lines.push(second);
+            }
+            advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(lines, [0, 30, 90, 210, 450, 930, 1890, 3690, 5490, 7290, 9090]);
+        health.succeeded();
+        assert!(!health.failed("refused", FailureOutcome::Retried), "a short recovery does not log the next failure");
+        health.succeeded();
+        advance(STABLE).await;
+        assert!(health.failed("refused", FailureOutcome::Retried), "after a stable time the intervals start again");
     }
 
     #[tokio::test(start_paused = true)]
@@ -198,9 +203,9 @@ mod tests {
         let exports = Exports::default();
         let health = exports.add("logs", || 1307);
         assert_eq!(exports.list()[0].failure, None);
-        health.failed("connection refused (http://c:4317)", Fate::Retried);
+        health.failed("connection refused (http://c:4317)", FailureOutcome::Retried);
         advance(Duration::from_secs(50)).await;
-        health.failed("no route (http://c:4317)", Fate::Retried);
+        health.failed("no route (http://c:4317)", FailureOutcome::Retried);
         let report = exports.list().remove(0);
         let failure = report.failure.expect("two requests failed");
         assert_eq!((report.signal, report.queued, failure.attempts), ("logs", 1307, 2));
@@ -217,10 +222,10 @@ mod tests {
         let records = Arc::clone(&queued);
         let health = exports.add("logs", move || records.load(Ordering::Relaxed));
         let is_failing = || exports.list()[0].failure.is_some();
-        health.failed("refused", Fate::Dropped);
+        health.failed("refused", FailureOutcome::Dropped);
         advance(MAX_INTERVAL - Duration::from_secs(1)).await;
         assert!(is_failing());
-        health.failed("refused", Fate::Dropped);
+        health.failed("refused", FailureOutcome::Dropped);
         advance(MAX_INTERVAL - Duration::from_secs(1)).await;
         assert!(is_failing(), "the last failure counts");
         queued.store(1, Ordering::Relaxed);
@@ -228,12 +233,5 @@ mod tests {
         assert!(is_failing(), "records are queued");
         queued.store(0, Ordering::Relaxed);
         assert!(!is_failing());
-    }
-
-    #[test]
-    fn times_are_short_texts() {
-        for (time, text) in [(0, "0 s"), (50, "50 s"), (119, "119 s"), (120, "2m"), (3661, "1h1m1s")] {
-            assert_eq!(seconds(time), text);
-        }
     }
 }

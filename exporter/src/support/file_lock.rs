@@ -17,20 +17,20 @@ pub struct Lock {
 
 /// The outcome of taking a lock.
 #[derive(Debug)]
-pub enum Taken {
+pub enum LockOutcome {
     /// This process holds it.
-    Ours(Lock),
+    Acquired(Lock),
     /// Another process holds it: its id, if it is a process of this PID namespace.
-    Held(Option<i32>),
+    HeldBy(Option<i32>),
 }
 
 #[cfg(test)]
-impl Taken {
+impl LockOutcome {
     /// The lock, which no other process may hold.
-    pub(crate) fn ours(self) -> Lock {
+    pub(crate) fn acquired(self) -> Lock {
         match self {
-            Self::Ours(lock) => lock,
-            Self::Held(pid) => panic!("held by {pid:?}"),
+            Self::Acquired(lock) => lock,
+            Self::HeldBy(pid) => panic!("held by {pid:?}"),
         }
     }
 }
@@ -39,19 +39,19 @@ impl Taken {
 ///
 /// # Errors
 /// The file cannot be created or opened, or it belongs to another user, which could lock it as well.
-pub fn take(path: PathBuf) -> io::Result<Taken> {
+pub fn take(path: PathBuf) -> io::Result<LockOutcome> {
     loop {
         let mut file = open(&path)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Taken::Held(owner(file))),
+            Err(TryLockError::WouldBlock) => return Ok(LockOutcome::HeldBy(owner(file))),
             Err(TryLockError::Error(error)) => return Err(error),
         }
         // The former holder may have removed the file between our open and our lock.
         if is_at(&file, &path)? {
             file.set_len(0)?;
             write!(file, "{}", std::process::id())?;
-            return Ok(Taken::Ours(Lock { path, _file: file }));
+            return Ok(LockOutcome::Acquired(Lock { path, _file: file }));
         }
     }
 }
@@ -111,7 +111,7 @@ mod tests {
 
     use nix::unistd::geteuid;
 
-    use super::{Taken, take};
+    use super::{LockOutcome, take};
 
     /// Id of another user.
     const OTHER_USER: u32 = 65_534;
@@ -120,21 +120,21 @@ mod tests {
     fn lock_excludes_others_until_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.lock");
-        let lock = take(path.clone()).unwrap().ours();
+        let lock = take(path.clone()).unwrap().acquired();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let own = i32::try_from(std::process::id()).unwrap();
-        assert!(matches!(take(path.clone()), Ok(Taken::Held(Some(pid))) if pid == own));
+        assert!(matches!(take(path.clone()), Ok(LockOutcome::HeldBy(Some(pid))) if pid == own));
         // A holder of another PID namespace wrote an id that is another process's here.
         let mut other = Command::new("sleep").arg("60").spawn().unwrap();
         std::fs::write(&path, other.id().to_string()).unwrap();
-        assert!(matches!(take(path.clone()), Ok(Taken::Held(None))));
+        assert!(matches!(take(path.clone()), Ok(LockOutcome::HeldBy(None))));
         other.kill().unwrap();
         other.wait().unwrap();
         drop(lock);
         assert!(!path.exists());
         // The file of a killed process.
         std::fs::write(&path, "4194304777").unwrap();
-        let lock = take(path.clone()).unwrap().ours();
+        let lock = take(path.clone()).unwrap().acquired();
         assert_eq!(std::fs::read_to_string(path).unwrap(), own.to_string());
         drop(lock);
     }
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn other_user_cannot_lock_it() {
         if !geteuid().is_root() {
-            return;
+            eyepiece_tests::skip!("another user's process needs root");
         }
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
@@ -150,7 +150,7 @@ mod tests {
         // A file that an earlier run left open to other users.
         std::fs::write(&path, "").unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
-        let lock = take(path.clone()).unwrap().ours();
+        let lock = take(path.clone()).unwrap().acquired();
         let status =
             Command::new("flock").args(["--nonblock", "--shared"]).arg(&path).arg("true").uid(OTHER_USER).status();
         // EX_NOINPUT: the file cannot be opened.

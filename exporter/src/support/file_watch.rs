@@ -1,15 +1,14 @@
 //! Watches paths by inotify on their folders, through symbolic links: Kubernetes updates secrets by the link `..data`.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use nix::sys::inotify::{AddWatchFlags, InotifyEvent, WatchDescriptor};
 use tokio::time::{Instant, sleep, sleep_until};
+
+use super::inotify::{Events, Readiness};
 
 /// Events by which a name in a folder becomes another file, or the folder another folder.
 const CHANGES: AddWatchFlags = AddWatchFlags::IN_CREATE
@@ -34,7 +33,7 @@ const MAX_SETTLE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct PathWatcher {
     paths: Vec<PathBuf>,
-    inotify: Option<Inotify>,
+    inotify: Option<Events>,
     watched: Vec<(WatchDescriptor, Place)>,
 }
 
@@ -48,7 +47,7 @@ struct Place {
 impl PathWatcher {
     /// Watches these paths, whether they exist or not.
     pub fn new(paths: Vec<PathBuf>) -> Self {
-        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK);
+        let inotify = Events::new();
         if let Err(error) = &inotify {
             tracing::info!(%error, ?paths, "cannot watch files for changes; they are checked at intervals");
         }
@@ -59,21 +58,18 @@ impl PathWatcher {
 
     /// The descriptor for poll(2). `None` if nothing is watched.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.inotify.as_ref().map(Inotify::as_fd)
+        self.inotify.as_ref().map(Events::descriptor)
     }
 
     /// Reads the pending events. Returns whether one concerns a path or a link or folder on the way to it.
     pub fn has_changed(&mut self) -> bool {
+        let Some(inotify) = &self.inotify else { return false };
         let mut has_changed = false;
-        while let Some(inotify) = &self.inotify {
-            match inotify.read_events() {
-                Ok(events) => has_changed |= events.iter().any(|event| self.concerns(event)),
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => break,
-                Err(error) => {
-                    tracing::info!(%error, paths = ?self.paths, "cannot watch files any longer; they are checked at intervals");
-                    self.inotify = None;
-                }
+        match inotify.read(|event| has_changed |= self.concerns(&event)) {
+            Ok(has_lost) => has_changed |= has_lost,
+            Err(error) => {
+                tracing::info!(%error, paths = ?self.paths, "cannot watch files any longer; they are checked at intervals");
+                self.inotify = None;
             }
         }
         if has_changed {
@@ -83,11 +79,11 @@ impl PathWatcher {
     }
 
     fn concerns(&self, event: &InotifyEvent) -> bool {
-        // An event without a name is about the folder itself, or reports lost events.
+        // An event without a name is about the folder itself.
         let is_at = |(descriptor, place): &(WatchDescriptor, Place)| {
             event.wd == *descriptor && event.name.as_ref().is_none_or(|name| *name == place.name)
         };
-        self.watched.is_empty() || self.watched.iter().any(is_at) || event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW)
+        self.watched.is_empty() || self.watched.iter().any(is_at)
     }
 
     /// Watches the folders of the current places.
@@ -101,15 +97,12 @@ impl PathWatcher {
                 break;
             }
             // A folder that is gone again is left out; the next round finds its parent.
-            let watch = |place: Place| Some((inotify.add_watch(&place.folder, CHANGES).ok()?, place));
+            let watch = |place: Place| Some((inotify.watch(&place.folder, CHANGES).ok()?, place));
             self.watched = places.into_iter().filter_map(watch).collect();
         }
         for (unused, _) in old {
-            if !self.watched.iter().any(|(descriptor, _)| *descriptor == unused)
-                && let Err(error) = inotify.rm_watch(unused)
-            {
-                // The watch of a deleted folder is gone already.
-                tracing::trace!(%error, "cannot remove a watch");
+            if !self.watched.iter().any(|(descriptor, _)| *descriptor == unused) {
+                inotify.unwatch(unused);
             }
         }
     }
@@ -149,8 +142,8 @@ fn steps(path: &Path) -> impl Iterator<Item = (&Path, &OsStr)> {
 /// Watches some files from a task.
 #[derive(Debug)]
 pub struct FileWatch {
-    /// A second handle on the watcher's descriptor, so that it stays open as long as the runtime knows it.
-    ready: Option<AsyncFd<OwnedFd>>,
+    /// `None` if nothing is watched.
+    ready: Option<Readiness>,
     watcher: PathWatcher,
 }
 
@@ -158,11 +151,7 @@ impl FileWatch {
     /// Watches these files, whether they exist or not. Needs a tokio runtime.
     pub fn new(paths: Vec<PathBuf>) -> Self {
         let watcher = PathWatcher::new(paths);
-        let handle = watcher.descriptor().and_then(|descriptor| descriptor.try_clone_to_owned().ok());
-        let ready = handle.and_then(|handle| {
-            // SAFETY: an open descriptor of our own that closes only when the `AsyncFd` is dropped.
-            unsafe { AsyncFd::register_with_interest(handle, Interest::READABLE) }.ok()
-        });
+        let ready = watcher.inotify.as_ref().and_then(|events| Readiness::new(events).ok());
         Self { ready, watcher }
     }
 
@@ -185,16 +174,12 @@ impl FileWatch {
     }
 }
 
-/// Returns when the descriptor is readable; never if nothing is watched.
-async fn readable(ready: Option<&AsyncFd<OwnedFd>>) {
+/// Returns when there are events; never if nothing is watched.
+async fn readable(ready: Option<&Readiness>) {
     let Some(ready) = ready else { return std::future::pending().await };
-    match ready.readable().await {
-        // The caller reads it to its end.
-        Ok(mut guard) => guard.clear_ready(),
-        Err(error) => {
-            tracing::debug!(%error, "cannot wait for changes of files");
-            std::future::pending::<()>().await;
-        }
+    if let Err(error) = ready.ready().await {
+        tracing::debug!(%error, "cannot wait for changes of files");
+        std::future::pending::<()>().await;
     }
 }
 

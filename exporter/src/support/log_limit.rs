@@ -1,7 +1,9 @@
 //! Limits log lines: a number of lines in an interval; the others are counted.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+use super::lock::lock;
 
 /// The interval of lines that clients cause.
 pub const INTERVAL: Duration = Duration::from_secs(10);
@@ -44,7 +46,7 @@ impl LogLimit {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Returns whether a line may be written now; counts it if not.

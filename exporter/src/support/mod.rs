@@ -1,5 +1,6 @@
 //! Helpers that several rooms share.
 
+pub mod accept;
 pub mod backoff;
 pub mod bounded_read;
 pub mod byte_budget;
@@ -11,7 +12,10 @@ pub mod export_health;
 pub mod file_lock;
 pub mod file_watch;
 pub mod incidents;
+pub mod inotify;
+pub mod lock;
 pub mod log_limit;
+pub mod lookup;
 pub mod network_namespace;
 pub mod paint;
 pub mod pem;
@@ -19,6 +23,7 @@ pub mod server_runtime;
 pub mod shutdown;
 pub mod socket_owner;
 pub mod status;
+pub mod task_thread;
 pub mod telemetry;
 pub mod thread_time;
 pub mod unix_listener;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::support::capabilities::Held;
+use crate::support::capabilities::HeldCapabilities;
 use crate::support::telemetry::{Kind, Sample};
 
 /// The state of the program. Fields may be added; readers ignore unknown ones.
@@ -163,8 +163,8 @@ pub struct ThreadsStatus {
     pub capabilities: Vec<String>,
 }
 
-impl From<Held> for PrivilegesStatus {
-    fn from(held: Held) -> Self {
+impl From<HeldCapabilities> for PrivilegesStatus {
+    fn from(held: HeldCapabilities) -> Self {
         let threads = held.threads.into_iter().map(|(capabilities, names)| ThreadsStatus {
             names: names.into_iter().collect(),
             capabilities: capabilities.names(),

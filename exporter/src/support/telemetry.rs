@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use eyepiece_semconv::attribute;
 
+use super::lock::lock;
 use crate::support::decode_errors::Examples;
 use crate::support::export_health::Exports;
 
@@ -80,14 +81,14 @@ pub struct Sample {
 
 /// Series of a metric with attributes of their own: those of both hooks of 2,048 interfaces. The four metrics with so
 /// many take 2 MiB of a request then, half of the receivers' default limit. Further ones share a series.
-pub const SERIES_MAX: usize = 4096;
+pub const MAX_SERIES: usize = 4096;
 /// Counters of removed subjects that are kept at once.
-const RETIRED_MAX: usize = 1000;
+const MAX_RETIRED: usize = 1000;
 
 /// The registry of own metrics. Registering takes a lock, counting does not.
 ///
-/// If a metric has [`SERIES_MAX`] series, new ones share one with the attribute `otel.metric.overflow`. It is a sum, so a
-/// gauge with many series must be updated by `add` and `sub`, not by `set`.
+/// If a metric has [`MAX_SERIES`] series, new ones share one with the attribute `otel.metric.overflow`. It is a sum, so
+/// a gauge with many series must be updated by `add` and `sub`, not by `set`.
 #[derive(Clone, Debug, Default)]
 pub struct Telemetry {
     numbers: Arc<Mutex<Table>>,
@@ -105,7 +106,7 @@ struct Table {
 impl Table {
     fn entry(&mut self, key: Key, new: impl FnOnce() -> Entry) -> &mut Entry {
         let series = self.series.entry(key.name).or_default();
-        let is_known = *series < SERIES_MAX || self.entries.contains_key(&key);
+        let is_known = *series < MAX_SERIES || self.entries.contains_key(&key);
         let key = if is_known { key } else { overflow(key.name) };
         self.entries.entry(key).or_insert_with(|| {
             *series += 1;
@@ -140,7 +141,7 @@ impl Entry {
 
 impl Telemetry {
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.numbers)
     }
 
     /// Returns the counter of a name and attributes, created if new.
@@ -189,7 +190,7 @@ impl Telemetry {
         }
         entry.retired = Some(now);
         let mut retired: Vec<_> = table.entries.iter().filter_map(|(key, entry)| Some((entry.retired?, key))).collect();
-        if retired.len() > RETIRED_MAX {
+        if retired.len() > MAX_RETIRED {
             retired.sort_unstable();
             if let Some(first) = retired.first().map(|(_, key)| Key::clone(key)) {
                 table.remove(&first);
@@ -242,7 +243,7 @@ fn key(name: &'static str, attributes: &[(&'static str, &str)]) -> Key {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Kind, RETIRED_MAX, SERIES_MAX, Telemetry, overflow};
+    use super::{Kind, MAX_RETIRED, MAX_SERIES, Telemetry, overflow};
 
     #[test]
     fn retired_counters_leave_after_grace() {
@@ -268,7 +269,7 @@ mod tests {
 
     #[test]
     fn capacity_edges_of_retired_counters() {
-        for n in [0, 1, RETIRED_MAX - 1, RETIRED_MAX, RETIRED_MAX + 1, RETIRED_MAX * 2] {
+        for n in [0, 1, MAX_RETIRED - 1, MAX_RETIRED, MAX_RETIRED + 1, MAX_RETIRED * 2] {
             let (telemetry, start) = (Telemetry::default(), Instant::now());
             for number in 0..n {
                 let (name, now) = (number.to_string(), start + Duration::from_secs(number as u64));
@@ -276,10 +277,10 @@ mod tests {
                 telemetry.retire("drops", &[("netns", &name)], now);
             }
             let left: u64 = telemetry.samples().iter().map(|sample| sample.value).sum();
-            let expected: usize = (n.saturating_sub(RETIRED_MAX)..n).map(|number| number + 1).sum();
+            let expected: usize = (n.saturating_sub(MAX_RETIRED)..n).map(|number| number + 1).sum();
             assert_eq!(
                 (telemetry.samples().len(), left),
-                (n.min(RETIRED_MAX), expected as u64),
+                (n.min(MAX_RETIRED), expected as u64),
                 "the last ones of {n}"
             );
         }
@@ -287,7 +288,7 @@ mod tests {
 
     #[test]
     fn further_series_share_the_overflow() {
-        for n in [SERIES_MAX - 1, SERIES_MAX, SERIES_MAX + 1, SERIES_MAX + 5] {
+        for n in [MAX_SERIES - 1, MAX_SERIES, MAX_SERIES + 1, MAX_SERIES + 5] {
             let telemetry = Telemetry::default();
             telemetry.gauge("other", &[]).add(7);
             let names: Vec<_> = (0..n).map(|number| number.to_string()).collect();
@@ -298,7 +299,7 @@ mod tests {
                 let samples = telemetry.samples();
                 samples.iter().find(|sample| sample.key == overflow("hooks")).map(|sample| sample.value)
             };
-            let beyond = n.saturating_sub(SERIES_MAX) as u64;
+            let beyond = n.saturating_sub(MAX_SERIES) as u64;
             assert_eq!(shared(), (beyond > 0).then_some(beyond), "{n}");
             gauge(&names[0]).add(1);
             assert_eq!(numbers[0].get(), 2, "a known series continues");

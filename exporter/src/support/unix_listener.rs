@@ -12,7 +12,7 @@ use nix::unistd::{Gid, Group, fchownat, geteuid};
 use tokio::net::{UnixListener, UnixSocket};
 
 use crate::support::file_lock;
-use crate::support::file_lock::{Lock, Taken};
+use crate::support::file_lock::{Lock, LockOutcome};
 
 /// Connections that wait to be accepted: the kernel's default limit (`net.core.somaxconn`).
 const BACKLOG: u32 = 4096;
@@ -60,7 +60,7 @@ pub fn group(name: &str) -> io::Result<Option<Gid>> {
 
 /// Path and permissions of a socket.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct Config {
     /// The path.
     pub path: PathBuf,
     /// Permission bits of the socket.
@@ -85,7 +85,7 @@ struct Bound {
     inode: u64,
 }
 
-impl Options {
+impl Config {
     /// Binds and listens. Needs a tokio runtime.
     ///
     /// No client can connect between bind and listen, so mode and group hold before the first one. A lock file beside the
@@ -171,8 +171,8 @@ async fn lock(path: &Path) -> Result<Lock, ListenError> {
     let lock = PathBuf::from(name);
     for _ in 0..LOCK_TRIES {
         match file_lock::take(lock.clone()) {
-            Ok(Taken::Ours(lock)) => return Ok(lock),
-            Ok(Taken::Held(_)) => tokio::time::sleep(LOCK_PAUSE).await,
+            Ok(LockOutcome::Acquired(lock)) => return Ok(lock),
+            Ok(LockOutcome::HeldBy(_)) => tokio::time::sleep(LOCK_PAUSE).await,
             Err(source) => {
                 let is_missing = source.kind() == io::ErrorKind::NotFound;
                 let action = if is_missing { "find its folder" } else { "lock the file beside it (.lock)" };

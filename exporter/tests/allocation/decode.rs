@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use eyepiece_flow::decode::parse;
+use eyepiece_flow::decode::decode_flow;
 use eyepiece_flow::event::RawEvent;
 use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
 use eyepiece_flow::gob::{EVENT_SAMPLE, Payload, PayloadDecoder};
@@ -24,7 +24,7 @@ fn parsing_does_not_allocate() {
         for length in 0..=payload.len() {
             let data = &payload[..length];
             let event = RawEvent { time: 1, cpu: 2, data, traffic: None, kernel_drop: None };
-            assert_eq!(count(|| parse(black_box(&event))), 0, "{name}, {length} bytes");
+            assert_eq!(count(|| decode_flow(black_box(&event))), 0, "{name}, {length} bytes");
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::counting::held;
 const PODS: usize = 2000;
 const PAGE: usize = 100;
 /// Bytes of a pod of one container beside its entity, which the receiver holds too.
-const BYTES_MAX: isize = 768;
+const MAX_BYTES: isize = 768;
 
 fn pod(number: usize) -> Value {
     let name = format!("checkout-7c9d5b6f4-{number:05}");
@@ -145,5 +145,5 @@ async fn pod_costs_bounded_bytes() {
     let many = bytes_of(PODS).await;
     let (all, entity) = ((many.0 - fixed.0) / PODS.cast_signed(), (many.1 - fixed.1) / PODS.cast_signed());
     println!("{all} bytes a pod, {entity} of them its entity; {} bytes for one", fixed.0);
-    assert!(all - entity <= BYTES_MAX, "{all} bytes a pod, {entity} of them its entity");
+    assert!(all - entity <= MAX_BYTES, "{all} bytes a pod, {entity} of them its entity");
 }

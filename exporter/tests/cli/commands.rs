@@ -133,6 +133,30 @@ fn absent_peers_file_is_warning() {
 }
 
 #[test]
+fn unusable_metadata_files_warn_everywhere() {
+    // What ends the run after its warnings: the address is in use.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let text = format!(
+        "admin.listen = \"{address}\"\nhubble.listen = []\nsource.kind = \"cilium-monitor\"\n[metadata]\n\
+         file.path = \"/nonexistent/names.toml\"\nkubernetes.kubeconfig = \"/dev/null\"\n"
+    );
+    for (args, exit) in [(["config", "check"].as_slice(), 0), (&["run"], 1)] {
+        let output = run_with(&text, args, &[]);
+        let text = err(&output);
+        assert_eq!(code(&output), exit, "{text}");
+        for expected in [
+            "metadata.file.path (from /",
+            "): cannot read /nonexistent/names.toml: No such file or directory",
+            "metadata.kubernetes.kubeconfig (from /",
+            "): cannot read kubeconfig /dev/null: ",
+        ] {
+            assert!(text.contains(expected), "{args:?}: {expected}: {text}");
+        }
+    }
+}
+
+#[test]
 fn flags_of_run_are_settings() {
     let flags = ["run", "-e", "c:4317", "-i", "", "--set", "otlp.endpoint=d:4317"];
     let output = run_with("", &flags, &[]);

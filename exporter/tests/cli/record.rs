@@ -8,15 +8,20 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use eyepiece_flow::event::{Event, RawEvent};
 use eyepiece_flow::gob::encode::{PAYLOAD_DESCRIPTOR, payload};
 use eyepiece_flow::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
 use eyepiece_flow::recording::format;
 use eyepiece_flow::recording::format::{Reader, Record, Step};
+use eyepiece_tests::eventually;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
+
+/// Timeout of every wait on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A trace of a TCP segment, as an agent up to 1.18 sends it.
 fn trace(port: u16) -> Vec<u8> {
@@ -168,13 +173,9 @@ fn crash_keeps_recorded_events() {
     let path = folder.path().join("events");
     let recorded = || {
         // 300 payloads of 102 bytes, and a record's head for each.
-        std::fs::metadata(&path).is_ok_and(|file| file.len() > 300 * 130)
+        std::fs::metadata(&path).is_ok_and(|file| file.len() > 300 * 130).then_some(())
     };
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while !recorded() {
-        assert!(std::time::Instant::now() < end, "nothing is written");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    eventually(TIMEOUT, "nothing is written", recorded).expect("a recording");
     child.kill().expect("kill");
     child.wait().expect("wait");
     let output = replay(&path);
@@ -255,7 +256,9 @@ fn record_overwrites_nothing() {
         .output()
         .expect("run");
     assert!(text(&output.stderr).contains("OTEL_METRIC_EXPORT_INTERVAL"), "{}", text(&output.stderr));
-    for (name, wrong) in [("none", "No such file or directory"), ("text", "is not a recording of eyepiece")] {
+    for (name, wrong) in
+        [("none", "No such file or directory"), ("text", "invalid recording: expected a file of eyepiece record")]
+    {
         std::fs::write(folder.path().join("text"), "neither head nor record").expect("a file");
         let output = replay(&folder.path().join(name));
         assert_eq!(output.status.code(), Some(78));
@@ -281,11 +284,10 @@ fn term_while_it_starts(child: &Child) {
     let caught = || {
         let status = std::fs::read_to_string(&status).expect("its status");
         let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("a mask").trim().to_owned();
-        u64::from_str_radix(&mask, 16).expect("a number") & 1 << (libc::SIGTERM - 1) != 0
+        let is_caught = u64::from_str_radix(&mask, 16).expect("a number") & 1 << (libc::SIGTERM - 1) != 0;
+        is_caught.then_some(())
     };
-    while !caught() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    eventually(TIMEOUT, "TERM is not caught", caught).expect("a handler");
     term(child);
 }
 
@@ -364,7 +366,7 @@ fn second_signal_ends_blocked_file() {
         if let Some(status) = child.try_wait().expect("wait") {
             break status.code();
         }
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
     };
     assert_eq!(code, Some(1));
     drop(reader);

@@ -1,5 +1,6 @@
 //! Log records as a receiver decodes them: every field of a flow, and requests at their bounds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use eyepiece::export::otlp::encode::{FlowEncoder, LogsRequest, Pushed, RequestBuilder, severity};
@@ -13,12 +14,13 @@ use eyepiece_flow::event::KernelDrop;
 use eyepiece_flow::flow::{Direction, Ethernet, EventType, FileInfo, Flow, L4, Layer, TcpFlags, Tunnel, Verdict};
 use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_flow::lookup::{BatchNames, NameLookup, NoLookup};
-use eyepiece_flow::metadata::EndMetadata;
-use eyepiece_tests::sample;
+use eyepiece_flow::metadata::{EndMetadata, Workload};
+use eyepiece_semconv::attribute;
+use eyepiece_tests::{sample, schema};
 use eyepiece_wire::Hook;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use proptest::prelude::*;
 use prost::Message as _;
 
@@ -70,13 +72,11 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// `name=value` of every attribute.
+/// `name=value` of every attribute. Names, types and presence are as in the registry.
 pub(crate) fn attributes(record: &LogRecord) -> Vec<String> {
-    let mut names: Vec<_> = record.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
-    let count = names.len();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), count, "no name twice");
+    let scope_logs = vec![ScopeLogs { log_records: vec![record.clone()], ..ScopeLogs::default() }];
+    let resource_logs = vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }];
+    assert_eq!(schema::of_logs(&ExportLogsServiceRequest { resource_logs }), BTreeSet::new());
     let line = |attribute: &opentelemetry_proto::tonic::common::v1::KeyValue| {
         let value = attribute.value.as_ref().and_then(|value| value.value.as_ref()).unwrap();
         format!("{}={}", attribute.key, text(value))
@@ -186,7 +186,7 @@ fn drops_have_reason_attributes() {
 }
 
 #[test]
-fn transports() {
+fn transport_layer_becomes_attributes() {
     let has = |l4, expected: &[&str]| {
         let mut flow = flow(1);
         flow.l4 = l4;
@@ -221,7 +221,7 @@ fn transports() {
 }
 
 #[test]
-fn severities() {
+fn verdict_gives_severity_number() {
     let expected = [
         (Verdict::Unknown, 9),
         (Verdict::Forwarded, 9),
@@ -237,19 +237,45 @@ fn severities() {
     }
 }
 
+/// Further attributes of an entity: each that a provider gives.
+pub(crate) const ENTITY_ATTRIBUTES: [(&str, &str); 12] = [
+    (attribute::CONTAINER_ID, "3f4a"),
+    (attribute::CONTAINER_IMAGE_NAME, "example.org/web"),
+    (attribute::CONTAINER_IMAGE_TAGS, "1.27"),
+    (attribute::CONTAINER_NAME, "shop-web-1"),
+    (attribute::CONTAINER_RUNTIME_NAME, "docker"),
+    (attribute::K8S_CONTAINER_NAME, "app"),
+    (attribute::K8S_NODE_NAME, "node-1"),
+    (attribute::K8S_POD_UID, "1b5e"),
+    (attribute::PROCESS_EXECUTABLE_NAME, "web"),
+    (attribute::PROCESS_PID, "4711"),
+    (attribute::SERVICE_NAME, "web"),
+    (attribute::SERVICE_NAMESPACE, "shop"),
+];
+
 #[test]
 fn entity_has_attributes() {
     let publisher = Publisher::default();
-    let registry = Registry::new(Symbols::default(), publisher.clone());
-    let (namespace, pod_name) = ("shop".to_owned(), "web-1".to_owned());
-    let metadata = EndMetadata { namespace, pod_name, ..EndMetadata::default() };
-    let dns_names = vec!["web.example".to_owned()];
-    let entity = Entity { name: "shop/web-1".to_owned(), metadata, dns_names, identity: 4711, ..Entity::default() };
-    registry.replace(Provider::File, vec![(Key::Address([10, 0, 0, 1].into()), Target::Entity(Arc::new(entity)))]);
+    let registry = Registry::new(Symbols::default(), publisher.clone(), Vec::new());
+    let entity = |pod: &str, (kind, workload): (&str, &str), identity| {
+        let workloads = [(kind, workload), ("Rollout", "canary")];
+        let workloads = workloads.map(|(kind, name)| Workload { name: name.to_owned(), kind: kind.to_owned() }).into();
+        let (namespace, pod_name) = ("shop".to_owned(), pod.to_owned());
+        let metadata = EndMetadata { namespace, pod_name, workloads, ..EndMetadata::default() };
+        let dns_names = vec!["web.example".to_owned()];
+        let attributes = ENTITY_ATTRIBUTES.map(|(name, value)| (name, value.to_owned())).to_vec();
+        let name = format!("shop/{pod}");
+        let entity = Entity { name, metadata, dns_names, identity, attributes, ..Entity::default() };
+        Target::Entity(Arc::new(entity))
+    };
+    let entities = vec![
+        (Key::Address([10, 0, 0, 1].into()), entity("web-1", ("DaemonSet", "web"), 4711)),
+        (Key::Address([10, 0, 0, 2].into()), entity("report-1", ("Job", "report"), 4712)),
+    ];
+    registry.replace(Provider::File, entities);
     registry.publish();
     let mut reader = publisher.reader();
     let mut flow = flow(7);
-    flow.ip.as_mut().unwrap().source = [10, 0, 0, 1].into();
     enrich(&mut flow, reader.refresh());
     let names: Arc<dyn BatchNames> = Arc::clone(reader.snapshot()) as _;
     let mut encoder = FlowEncoder::new(Arc::new(NoLookup));
@@ -262,10 +288,21 @@ fn entity_has_attributes() {
         "hubble.source.identity=4711",
         "source.k8s.namespace.name=shop",
         "source.k8s.pod.name=web-1",
+        "source.k8s.daemonset.name=web",
+        "hubble.source.workloads=[Rollout/canary]",
+        "hubble.destination.name=shop/report-1",
+        "destination.k8s.job.name=report",
+        "hubble.destination.workloads=[Rollout/canary]",
     ] {
         assert!(found.iter().any(|line| line == expected), "{expected}: {found:?}");
     }
-    assert!(!found.iter().any(|line| line.starts_with("destination.k8s")), "{found:?}");
+    for (name, _) in ENTITY_ATTRIBUTES {
+        let at = |end: &str| found.iter().any(|line| line.starts_with(&format!("{end}.{name}=")));
+        assert!(at("source") && at("destination"), "{name}: {found:?}");
+    }
+    for absent in ["source.k8s.job", "destination.k8s.daemonset"] {
+        assert!(!found.iter().any(|line| line.starts_with(absent)), "{absent}: {found:?}");
+    }
 }
 
 /// All requests of so many flows.

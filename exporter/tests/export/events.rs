@@ -52,7 +52,7 @@ fn check_record(record: &LogRecord, observed: &Observed, event: &str, severity: 
 const UID: &str = "log.record.uid=00000000-0000-0000-0000-000000000000";
 
 #[test]
-fn losses() {
+fn loss_names_source_and_count() {
     for (source, cpu, name, text, cpu_attribute) in [
         (
             LostSource::KernelBuffer,
@@ -78,7 +78,7 @@ fn losses() {
 }
 
 #[test]
-fn debug_messages() {
+fn debug_message_has_its_arguments() {
     let mut event = DebugEvent {
         time: 5,
         uuid: [0; 16],
@@ -287,7 +287,7 @@ fn layer(kind: L7Kind, record: L7Record) -> Observed {
 }
 
 #[test]
-fn layer_7() {
+fn layer_7_fields_become_attributes() {
     let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
     let dns = Dns {
         query: "a.".into(),
@@ -381,7 +381,7 @@ fn layer_7() {
 }
 
 #[test]
-fn sockets() {
+fn socket_event_has_socket_attributes() {
     let mut flow = Flow::empty(EventType { kind: 7, subtype: 1 });
     flow.verdict = Verdict::Traced;
     flow.no_source_address = true;

@@ -15,7 +15,7 @@ use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::support::{Running, TIMEOUT, batch, numbers, options, settings, sums};
+use crate::support::{Running, TIMEOUT, batch, config, numbers, settings, sums};
 
 /// A request: its first line and headers in lower case, and its body.
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ async fn records_arrive_once() {
     let mut settings = settings(format!("http://{}/base", receiver.start().await), Protocol::HttpProtobuf);
     settings.headers.insert("x-tenant".into(), Secret::new("t"));
     let client = Client::new(&settings, Signal::Logs).unwrap();
-    let running = Running::start(&options(), client);
+    let running = Running::start(&config(), client);
     running.sink.try_send(batch(0..45));
     let counters = running.end(TIMEOUT).await;
     assert_eq!(sums(&counters), (45, [0; 5]));
@@ -98,12 +98,12 @@ async fn records_arrive_once() {
 }
 
 #[tokio::test]
-async fn gzip() {
+async fn gzip_setting_compresses_requests() {
     let receiver = Receiver::default();
     let mut settings = settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf);
     settings.compression = Compression::Gzip;
     let client = Client::new(&settings, Signal::Logs).unwrap();
-    let running = Running::start(&options(), client);
+    let running = Running::start(&config(), client);
     running.sink.try_send(batch(0..10));
     assert_eq!(sums(&running.end(TIMEOUT).await), (10, [0; 5]));
     let seen = receiver.seen.lock().unwrap()[0].clone();
@@ -115,7 +115,7 @@ async fn gzip() {
 }
 
 #[tokio::test]
-async fn statuses() {
+async fn status_decides_retry_or_rejection() {
     let partial_success = Some(ExportLogsPartialSuccess { rejected_log_records: 4, error_message: "bad".into() });
     let partial = ExportLogsServiceResponse { partial_success }.encode_to_vec();
     // The head, the body; delivered, rejected, partial_success of the first 10 of 15 records; attempts.
@@ -142,7 +142,7 @@ async fn statuses() {
         receiver.answers.lock().unwrap().push_back((head, body));
         let settings = settings(format!("http://{}", receiver.start().await), Protocol::HttpProtobuf);
         let client = Client::new(&settings, Signal::Logs).unwrap();
-        let running = Running::start(&LogsConfig { in_flight: 1, ..options() }, client);
+        let running = Running::start(&LogsConfig { in_flight: 1, ..config() }, client);
         running.sink.try_send(batch(0..15));
         let counters = running.end(TIMEOUT).await;
         assert_eq!(sums(&counters), (delivered, [0, rejected, partial_success, 0, 0]), "{head}");

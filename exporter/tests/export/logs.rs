@@ -11,22 +11,22 @@ use prost::Message as _;
 use tonic::{Code, Status};
 
 use crate::support::{
-    Answer, Received, Running, TIMEOUT, attribute, batch, eventually, grpc, options, records, settings, sums,
+    Answer, Received, Running, TIMEOUT, attribute, batch, config, eventually, grpc, records, settings, sums,
 };
 
 fn client(url: String) -> Client {
     Client::new(&settings(url, Protocol::Grpc), Signal::Logs).unwrap()
 }
 
-async fn start(options: &LogsConfig, answers: impl IntoIterator<Item = Answer>) -> (Received, Running) {
+async fn start(config: &LogsConfig, answers: impl IntoIterator<Item = Answer>) -> (Received, Running) {
     let received = Received::answering(answers);
     let (address, _) = grpc(&received, "127.0.0.1:0", None).await;
-    (received, Running::start(options, client(format!("http://{address}"))))
+    (received, Running::start(config, client(format!("http://{address}"))))
 }
 
 #[tokio::test]
 async fn records_arrive_once() {
-    let (received, running) = start(&options(), []).await;
+    let (received, running) = start(&config(), []).await;
     for start in [0, 100, 200] {
         assert_eq!(running.sink.try_send(batch(start..start + 100)), 100);
     }
@@ -44,7 +44,7 @@ async fn records_arrive_once() {
 
 #[tokio::test]
 async fn few_records_leave_after_delay() {
-    let (received, running) = start(&LogsConfig { max_records: 1000, ..options() }, []).await;
+    let (received, running) = start(&LogsConfig { max_records: 1000, ..config() }, []).await;
     running.sink.try_send(batch(0..3));
     eventually(|| received.numbers().len() == 3).await;
     assert_eq!(sums(&running.end(TIMEOUT).await).0, 3);
@@ -53,7 +53,7 @@ async fn few_records_leave_after_delay() {
 
 #[tokio::test]
 async fn empty_batch_makes_no_request() {
-    let (received, running) = start(&options(), []).await;
+    let (received, running) = start(&config(), []).await;
     assert_eq!(running.sink.try_send(batch(0..0)), 0);
     tokio::time::sleep(Duration::from_millis(30)).await;
     assert_eq!(sums(&running.end(TIMEOUT).await), (0, [0; 5]));
@@ -70,7 +70,7 @@ async fn headers_and_gzip() {
     settings.compression = Compression::Gzip;
     let client = Client::new(&settings, Signal::Logs).unwrap();
     assert!(!format!("{client:?}").contains("s3cret"));
-    let running = Running::start(&options(), client);
+    let running = Running::start(&config(), client);
     running.sink.try_send(batch(0..25));
     assert_eq!(sums(&running.end(TIMEOUT).await), (25, [0; 5]));
     assert_eq!(received.numbers(), (0..25).collect::<Vec<_>>());
@@ -112,7 +112,7 @@ async fn refusals_and_retries_by_code() {
         (status(Code::Unavailable), true),
         (status(Code::DataLoss), true),
     ] {
-        let (received, running) = start(&LogsConfig { in_flight: 1, ..options() }, [answer.clone()]).await;
+        let (received, running) = start(&LogsConfig { in_flight: 1, ..config() }, [answer.clone()]).await;
         running.sink.try_send(batch(0..15));
         let counters = running.end(TIMEOUT).await;
         let (expected, retried) = if delivered { ((15, [0; 5]), 1) } else { ((5, [0, 10, 0, 0, 0]), 0) };
@@ -125,7 +125,7 @@ async fn refusals_and_retries_by_code() {
 #[tokio::test]
 async fn partial_success_is_counted_not_retried() {
     for (rejected, counted) in [(0, 0), (3, 3), (10, 10), (99, 10), (-1, 0)] {
-        let (received, running) = start(&LogsConfig { in_flight: 1, ..options() }, [Answer::Partial(rejected)]).await;
+        let (received, running) = start(&LogsConfig { in_flight: 1, ..config() }, [Answer::Partial(rejected)]).await;
         running.sink.try_send(batch(0..15));
         let counters = running.end(TIMEOUT).await;
         assert_eq!(sums(&counters), (15 - counted, [0, 0, counted, 0, 0]), "{rejected}");
@@ -137,7 +137,7 @@ async fn partial_success_is_counted_not_retried() {
 async fn late_receiver_gets_everything() {
     // An address without a listener.
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let running = Running::start(&options(), client(format!("http://{address}")));
+    let running = Running::start(&config(), client(format!("http://{address}")));
     assert_eq!(running.sink.try_send(batch(0..50)), 50);
     let counters = running.counters.clone();
     eventually(|| counters.requests_retried.get() >= 3).await;
@@ -152,7 +152,7 @@ async fn late_receiver_gets_everything() {
 async fn returning_receiver_misses_nothing() {
     let received = Received::default();
     let (address, server) = grpc(&received, "127.0.0.1:0", None).await;
-    let running = Running::start(&options(), client(format!("http://{address}")));
+    let running = Running::start(&config(), client(format!("http://{address}")));
     let counters = running.counters.clone();
     running.sink.try_send(batch(0..50));
     eventually(|| counters.delivered.get() == 50).await;
@@ -176,7 +176,7 @@ async fn hanging_receiver_loses_counted_records() {
     let mut settings = settings(format!("http://{address}"), Protocol::Grpc);
     settings.timeout = Duration::from_millis(20);
     let client = Client::new(&settings, Signal::Logs).unwrap();
-    let running = Running::start(&LogsConfig { capacity: 50, ..options() }, client);
+    let running = Running::start(&LogsConfig { capacity: 50, ..config() }, client);
     let counters = running.counters.clone();
     for start in 0..20 {
         running.sink.try_send(batch(start * 10..start * 10 + 10));
@@ -196,7 +196,7 @@ async fn attempt_after_hang_delivers() {
     let mut settings = settings(format!("http://{address}"), Protocol::Grpc);
     settings.timeout = Duration::from_millis(100);
     let client = Client::new(&settings, Signal::Logs).unwrap();
-    let running = Running::start(&options(), client);
+    let running = Running::start(&config(), client);
     running.sink.try_send(batch(0..20));
     let counters = running.counters.clone();
     eventually(|| counters.delivered.get() == 20).await;
@@ -213,10 +213,10 @@ async fn requests_stay_below_four_mebibytes() {
     let huge = tables.intern(&"x".repeat(600 * 1024));
     let beyond = tables.intern(&"y".repeat(2 * 1024 * 1024));
     let telemetry = eyepiece::support::telemetry::Telemetry::default();
-    let options = LogsConfig { max_records: MAX_RECORDS, max_bytes: usize::MAX, ..options() };
+    let config = LogsConfig { max_records: MAX_RECORDS, max_bytes: usize::MAX, ..config() };
     let names = std::sync::Arc::new(eyepiece_flow::lookup::NoLookup);
     let client = client(format!("http://{address}"));
-    let (sink, exporter) = logs::build(&options, &crate::support::resource(), names, client, &telemetry);
+    let (sink, exporter) = logs::build(&config, &crate::support::resource(), names, client, &telemetry);
     let (stop, receiver) = eyepiece::support::shutdown::channel();
     let task = tokio::spawn(exporter.run(receiver));
     let mut flows = batch(0..20).to_vec();

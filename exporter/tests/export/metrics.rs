@@ -9,11 +9,11 @@ use eyepiece::export::otlp::client::Client;
 use eyepiece::export::otlp::counters::ExportCounters;
 use eyepiece::export::otlp::delivery::Transport;
 use eyepiece::export::otlp::metrics_sender;
-use eyepiece::export::otlp::metrics_sender::{Due, MetricsRequest, MetricsSender};
+use eyepiece::export::otlp::metrics_sender::{MetricsRequest, MetricsRequests, MetricsSender};
 use eyepiece::export::otlp::retry::Outcome;
 use eyepiece::export::otlp::self_telemetry;
 use eyepiece::support::shutdown;
-use eyepiece::support::telemetry::{SERIES_MAX, Telemetry};
+use eyepiece::support::telemetry::{MAX_SERIES, Telemetry};
 use eyepiece_config::{Protocol, Signal};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use crate::http::Receiver;
 use crate::support::{TIMEOUT, eventually, resource, signal_settings};
 
-/// Takes what it may, and keeps it.
+/// A receiver that stores the requests that its `outcome` accepts.
 #[derive(Clone, Default)]
 struct Store {
     taken: Arc<Mutex<Vec<Bytes>>>,
@@ -46,13 +46,13 @@ impl Transport for Store {
 }
 
 /// Requests that carry how often they were asked for; the last of each round is empty.
-fn producer() -> impl FnMut() -> std::future::Ready<Due> {
+fn producer() -> impl FnMut() -> std::future::Ready<MetricsRequests> {
     let mut round = 0_u8;
     move || {
         round += 1;
         let full = MetricsRequest { body: vec![round].into(), data_points: 10 };
         let requests = vec![full, MetricsRequest { body: Bytes::new(), data_points: 0 }];
-        std::future::ready(Due { requests, too_large: 1 })
+        std::future::ready(MetricsRequests { requests, too_large: 1 })
     }
 }
 
@@ -275,7 +275,7 @@ async fn same_drop_key_starts_anew() {
 #[tokio::test]
 async fn own_series_beyond_limit_are_summed() {
     let ((receiver, client), telemetry) = (receiver().await, Telemetry::default());
-    for number in 0..SERIES_MAX + 3 {
+    for number in 0..MAX_SERIES + 3 {
         telemetry.counter("eyepiece.datapath.drops", &[("hubble.drop.netns", &number.to_string())]).add(5);
     }
     let (stop, task) = export_own(telemetry, client);
@@ -285,7 +285,7 @@ async fn own_series_beyond_limit_are_summed() {
     let points = points(&receiver.seen.lock().unwrap().last().unwrap().body);
     let drops: Vec<_> = points.iter().filter(|point| point.starts_with("sum eyepiece.datapath.drops ")).collect();
     let shared: Vec<_> = drops.iter().filter(|point| point.contains("overflow")).collect();
-    assert_eq!(drops.len(), SERIES_MAX + 1);
+    assert_eq!(drops.len(), MAX_SERIES + 1);
     assert_eq!(shared, [&"sum eyepiece.datapath.drops {packet} [\"otel.metric.overflow=Some(BoolValue(true))\"] 15"]);
 }
 

@@ -10,7 +10,7 @@ use eyepiece::export::otlp::retry::Outcome;
 use eyepiece::support::backoff::BackoffRange;
 use tokio::time::Instant;
 
-use crate::support::{Running, batch, options, sums};
+use crate::support::{Running, batch, config, sums};
 
 /// Answers by a function of the attempt's number, and notes when it was asked.
 #[derive(Clone)]
@@ -51,7 +51,7 @@ fn away() -> Option<Outcome> {
 
 fn slow() -> LogsConfig {
     let backoff = BackoffRange { initial: Duration::from_secs(1), max: Duration::from_secs(8) };
-    LogsConfig { capacity: 100, max_records: 10, in_flight: 1, backoff, ..options() }
+    LogsConfig { capacity: 100, max_records: 10, in_flight: 1, backoff, ..config() }
 }
 
 #[tokio::test(start_paused = true)]

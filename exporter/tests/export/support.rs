@@ -153,7 +153,7 @@ pub(crate) fn signal_settings(endpoint: String, protocol: Protocol, signal: Sign
 }
 
 /// Small and quick.
-pub(crate) fn options() -> LogsConfig {
+pub(crate) fn config() -> LogsConfig {
     LogsConfig {
         capacity: 1000,
         max_records: 10,
@@ -177,10 +177,10 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start(options: &LogsConfig, transport: impl Transport) -> Self {
+    pub(crate) fn start(config: &LogsConfig, transport: impl Transport) -> Self {
         let telemetry = Telemetry::default();
         let names = Arc::new(NoLookup);
-        let (sink, exporter) = logs::build(options, &resource(), names, transport, &telemetry);
+        let (sink, exporter) = logs::build(config, &resource(), names, transport, &telemetry);
         let (stop, receiver) = shutdown::channel();
         let task = tokio::spawn(exporter.run(receiver));
         Self { sink, counters: ExportCounters::new(&telemetry, Signal::Logs), stop, task }
@@ -204,9 +204,6 @@ pub(crate) fn sums(counters: &ExportCounters) -> (u64, [u64; 5]) {
 
 /// Waits for a condition that others bring about.
 pub(crate) async fn eventually(mut condition: impl FnMut() -> bool) {
-    let end = std::time::Instant::now() + TIMEOUT;
-    while !condition() {
-        assert!(std::time::Instant::now() < end, "waited in vain");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    let is_so = || condition().then_some(());
+    eyepiece_tests::eventually_async(TIMEOUT, "waited in vain", is_so).await.unwrap();
 }

@@ -14,7 +14,7 @@ use rustls::{RootCertStore, ServerConfig, crypto};
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use crate::http::Receiver;
-use crate::support::{Received, Running, TIMEOUT, batch, grpc, options, settings, sums};
+use crate::support::{Received, Running, TIMEOUT, batch, config, grpc, settings, sums};
 
 /// An authority, and a server's and a client's certificate that it signed.
 pub(crate) struct Pki {
@@ -48,7 +48,7 @@ impl Pki {
         self.folder.path().join(name)
     }
 
-    /// For hyper-like servers: trusts clients of our authority alone.
+    /// The acceptor of a test server, which trusts only clients of our authority.
     fn acceptor(&self) -> tokio_rustls::TlsAcceptor {
         let provider = Arc::new(crypto::ring::default_provider());
         let mut roots = RootCertStore::empty();
@@ -70,7 +70,7 @@ fn client(mut settings: Export, ca: Option<&Path>, identity: Option<(PathBuf, Pa
 }
 
 async fn delivered(client: Client) -> u64 {
-    let running = Running::start(&options(), client);
+    let running = Running::start(&config(), client);
     running.sink.try_send(batch(0..25));
     let counters = running.counters.clone();
     crate::support::eventually(|| counters.delivered.get() == 25 || counters.requests_retried.get() > 3).await;

@@ -8,7 +8,8 @@ use eyepiece_tests::notification::{ethernet, ipv6, padded, tag, tcp, trace};
 
 fn decode(packet: &[u8]) -> Flow {
     let data = padded(trace(1).packet(packet));
-    decode::parse(&RawEvent { time: 0, cpu: 0, data: &data, traffic: None, kernel_drop: None }).expect("a good header")
+    decode::decode_flow(&RawEvent { time: 0, cpu: 0, data: &data, traffic: None, kernel_drop: None })
+        .expect("a good header")
 }
 
 #[test]

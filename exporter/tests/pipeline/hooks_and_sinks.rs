@@ -6,6 +6,8 @@ use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use eyepiece::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
+use eyepiece::metadata::registry::Registry;
 use eyepiece::metadata::{Publisher, Tables};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::{Aggregation, Config};
@@ -102,13 +104,16 @@ fn debug() -> Vec<u8> {
 }
 
 fn parts(source: Box<dyn Source>, telemetry: &Telemetry, sink: &Collect) -> Deps {
-    let mut tables = Tables::new(&Symbols::default());
-    tables.add_control_group(9001, [IpAddr::from([10, 0, 0, 1])]);
+    let publisher = Publisher::new(Tables::new(&Symbols::default()));
+    let registry = Registry::new(Symbols::default(), publisher.clone(), Vec::new());
+    let entity = Entity { addresses: [Some(IpAddr::from([10, 0, 0, 1])), None], ..Entity::default() };
+    registry.replace(Provider::File, vec![(Key::ControlGroup(9001), Target::Entity(Arc::new(entity)))]);
+    registry.publish();
     Deps {
         source,
         producer: Release::V1_18.into(),
         source_kind: "script",
-        names: Publisher::new(tables).reader(),
+        names: publisher.reader(),
         symbols: Symbols::default(),
         learn: Box::new(|_, _, _| ()),
         aggregation: Aggregation::new(Config::default(), 0),

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use eyepiece::pipeline::metrics::{Aggregation, Config, Contexts, KernelNames, MetricContexts, Naming, resolve};
+use eyepiece::pipeline::metrics::{Aggregation, Config, Contexts, DropReasonNames, MetricContexts, Naming, resolve};
 use eyepiece_hubble::decode;
 use eyepiece_hubble::json;
 use eyepiece_hubble::proto::flow as proto;
@@ -15,7 +15,7 @@ use eyepiece_wire::InterfaceKind;
 
 struct NoNames;
 
-impl KernelNames for NoNames {
+impl DropReasonNames for NoNames {
     fn reason(&self, reason: u32) -> Cow<'_, str> {
         reason.to_string().into()
     }

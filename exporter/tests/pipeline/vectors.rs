@@ -1,8 +1,9 @@
 //! Every reference payload, compared with what Cilium 1.20.2 makes of it: without metadata, and in a fixed world.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
-use eyepiece::metadata::{Snapshot, Tables};
+use eyepiece::metadata::Snapshot;
 use eyepiece::pipeline::enrich;
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::decode;
@@ -30,7 +31,7 @@ fn every_payload_decodes_as_upstream() {
 
 #[test]
 fn endpoints_resolve_as_upstream() {
-    let counts = compare(WORLD, Some(world::tables()), world::without_names);
+    let counts = compare(WORLD, Some(world::snapshot()), world::without_names);
     assert!(counts.flows > 11_000 && counts.events > 1500 && counts.skipped > 800 && counts.refused > 400);
 }
 
@@ -51,9 +52,9 @@ enum Outcome {
 }
 
 /// Compares all rows. `names` takes out of the reference what we do not fill in.
-fn compare(reference: &str, tables: Option<Tables>, names: impl Fn(&mut Value)) -> Counts {
-    let ends_are_known = tables.is_some();
-    let decoder = Decoder { names: tables.unwrap_or_default().into(), pairing: RefCell::default() };
+fn compare(reference: &str, world: Option<Arc<Snapshot>>, names: impl Fn(&mut Value)) -> Counts {
+    let ends_are_known = world.is_some();
+    let decoder = Decoder { names: world.unwrap_or_default(), pairing: RefCell::default() };
     let mut differences = Vec::new();
     let mut deviating = [0; DEVIATIONS.len()];
     let mut counts = Counts::default();
@@ -139,7 +140,7 @@ const REFUSALS: [&str; 5] =
     ["failed to parse", "empty data", "can't decode following payload type", "gob: ", "parsing time"];
 
 struct Decoder {
-    names: Snapshot,
+    names: Arc<Snapshot>,
     pairing: RefCell<Pairing>,
 }
 
@@ -152,7 +153,7 @@ impl Decoder {
         };
         match &mut observed {
             Observed::Flow(flow) => {
-                if flow.sock.is_some() && !enrich::socket(flow, self.names.links()) {
+                if flow.sock.is_some() && !enrich::socket(flow, &self.names) {
                     return Outcome::Skipped;
                 }
                 enrich::enrich(flow, &self.names);

@@ -1,25 +1,29 @@
 //! The fixed world of the vectors: the owners of addresses and control groups.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use eyepiece::metadata::{InterfaceInfo, Tables};
+use eyepiece::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
+use eyepiece::metadata::registry::Registry;
+use eyepiece::metadata::{InterfaceInfo, Publisher, Snapshot, Tables};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_wire::InterfaceKind;
 use serde_json::Value;
 
 const WORLD: &str = include_str!("../../../tests/vectors/world.json");
 
-/// The tables that need no names.
-pub(crate) fn tables() -> Tables {
+/// What needs no names. Each endpoint has a network namespace with its number.
+pub(crate) fn snapshot() -> Arc<Snapshot> {
     let world: Value = serde_json::from_str(WORLD).expect("JSON");
     let symbols = Symbols::default();
-    let mut tables = Tables::new(&symbols);
+    let (mut tables, mut entries) = (Tables::new(&symbols), Vec::new());
     let rows = |table: &str| world[table].as_array().unwrap_or_else(|| panic!("{table}")).clone();
     for endpoint in rows("endpoints") {
         let id = u16::try_from(int(&endpoint["id"])).expect("an endpoint id");
         let name = symbols.intern(&format!("endpoint {id}"));
         tables.add_interface(u32::from(id), InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: id });
-        tables.set_endpoint_identity(id, int(&endpoint["identity"]));
+        tables.add_namespace(u32::from(id), id);
+        entries.push((Key::Namespace(u32::from(id)), entity(int(&endpoint["identity"]), [None; 2])));
         for address in ["ipv4", "ipv6"].iter().filter_map(|&family| ip(&endpoint[family])) {
             tables.add_endpoint_address(address, id, false);
         }
@@ -27,13 +31,24 @@ pub(crate) fn tables() -> Tables {
     for entry in rows("ipcache") {
         let prefix = entry["prefix"].as_str().expect("a prefix");
         let (address, length) = prefix.split_once('/').expect("a length");
-        tables.add_prefix(address.parse().expect(prefix), length.parse().expect(prefix), int(&entry["identity"]));
+        let key = Key::Prefix(address.parse().expect(prefix), length.parse().expect(prefix));
+        entries.push((key, entity(int(&entry["identity"]), [None; 2])));
     }
     for group in rows("cgroups") {
-        let addresses = group["ips"].as_array().expect("addresses").iter().filter_map(ip);
-        tables.add_control_group(group["id"].as_u64().expect("an id"), addresses);
+        let addresses: Vec<_> = group["ips"].as_array().expect("addresses").iter().filter_map(ip).collect();
+        let first = |is_wanted: fn(&IpAddr) -> bool| addresses.iter().copied().find(is_wanted);
+        let key = Key::ControlGroup(group["id"].as_u64().expect("an id"));
+        entries.push((key, entity(0, [first(IpAddr::is_ipv4), first(IpAddr::is_ipv6)])));
     }
-    tables
+    let publisher = Publisher::new(tables);
+    let registry = Registry::new(symbols, publisher.clone(), Vec::new());
+    registry.replace(Provider::File, entries);
+    registry.publish();
+    Arc::clone(publisher.reader().snapshot())
+}
+
+fn entity(identity: u32, addresses: [Option<IpAddr>; 2]) -> Target {
+    Target::Entity(Arc::new(Entity { identity, addresses, ..Entity::default() }))
 }
 
 fn int(value: &Value) -> u32 {

@@ -62,6 +62,11 @@ fn paths_and_methods() {
         ("DELETE /healthz", "HTTP/1.1 405 Method Not Allowed"),
         ("GET /", "HTTP/1.1 404 Not Found"),
         ("GET /status/", "HTTP/1.1 404 Not Found"),
+        ("GET /lookup?q=shop%2Fweb", "HTTP/1.1 200 OK"),
+        ("GET /lookup?q=", "HTTP/1.1 400 Bad Request"),
+        ("GET /lookup?x=1", "HTTP/1.1 400 Bad Request"),
+        ("GET /lookup", "HTTP/1.1 400 Bad Request"),
+        ("DELETE /lookup?q=a", "HTTP/1.1 405 Method Not Allowed"),
         ("POST /other", "HTTP/1.1 404 Not Found"),
         ("GET /../healthz", "HTTP/1.1 404 Not Found"),
     ] {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eyepiece::support::telemetry::{Key, Telemetry};
-use tokio::time::{Instant, sleep};
+use eyepiece_tests::eventually_async;
 
 /// Returns a value, or 0: by its name and, if any, its reason or outcome.
 pub(crate) fn number(telemetry: &Telemetry, name: &str, reason: &str) -> u64 {
@@ -14,9 +14,7 @@ pub(crate) fn number(telemetry: &Telemetry, name: &str, reason: &str) -> u64 {
 
 /// Waits until a value is there.
 pub(crate) async fn until(telemetry: &Telemetry, name: &str, reason: &str, expected: u64, patience: Duration) {
-    let end = Instant::now() + patience;
-    while number(telemetry, name, reason) != expected {
-        assert!(Instant::now() < end, "{name} {reason} is not {expected}: {:#?}", telemetry.samples());
-        sleep(Duration::from_millis(5)).await;
-    }
+    let is_there = || (number(telemetry, name, reason) == expected).then_some(());
+    let found = eventually_async(patience, &format!("{name} {reason} is not {expected}"), is_there).await;
+    found.unwrap_or_else(|error| panic!("{error}: {:#?}", telemetry.samples()));
 }

@@ -26,7 +26,7 @@ pub(crate) struct Group {
     pub(crate) metric_name: Option<String>,
     pub(crate) instrument: Option<String>,
     pub(crate) unit: Option<String>,
-    /// Of an event.
+    /// The name of an event.
     pub(crate) name: Option<String>,
     #[serde(default)]
     pub(crate) attributes: Vec<Attribute>,

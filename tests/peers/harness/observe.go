@@ -54,7 +54,7 @@ func observeServer(arguments *flag.FlagSet, in *bufio.Reader, out *bufio.Writer)
 	if err != nil {
 		return err
 	}
-	state := &observing{observer: fed, peers: newToldPeers()}
+	state := &observing{observer: fed, peers: newScriptedPeers()}
 	network, address := "tcp", *listen
 	if path, ok := strings.CutPrefix(address, "unix://"); ok {
 		network, address = "unix", path

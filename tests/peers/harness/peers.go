@@ -15,7 +15,7 @@ type scriptedPeers struct {
 	more chan struct{}
 }
 
-func newToldPeers() *scriptedPeers {
+func newScriptedPeers() *scriptedPeers {
 	return &scriptedPeers{more: make(chan struct{})}
 }
 

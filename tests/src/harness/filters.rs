@@ -4,7 +4,7 @@ use anyhow::{Result, bail, ensure};
 
 use super::{pipe, read_frame, write_tagged};
 
-/// For each event whether it passes, or why the request can't be: the text of Cilium's error.
+/// Whether each event passes, or the text of Cilium's error if the request is invalid.
 pub type Verdicts = Result<Vec<bool>, String>;
 
 /// Holds each request against all events. Both are encoded protobuf: `observer.ExportEvent` (a flow, an agent event, a

@@ -170,7 +170,7 @@ fn next_hop(from: &Host, to: &Host) -> [u8; 6] {
 
 /// Sends one small datagram on each of so many connections (source and destination ports in order), to closed ports.
 ///
-/// For tables that shall overflow.
+/// Used to overflow tables.
 pub fn connections(from: &Host, to: &Host, number: u32, rate: u64) -> Result<Count> {
     /// Frames that are built at once.
     const CHUNK: u32 = 4096;

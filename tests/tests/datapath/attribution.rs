@@ -115,6 +115,43 @@ fn foreign_drop_names_no_interface() -> Result<()> {
 }
 
 #[test]
+fn drop_of_left_endpoint_names_no_interface() -> Result<()> {
+    type Leave = fn(&mut Lab) -> Result<()>;
+    const DROPS: usize = 5;
+    let moved: Leave = |lab| {
+        let (a, other) = (lab.endpoint("a"), &lab.endpoint("b").namespace);
+        lab.node().ip(&format!("link set {} netns {}", a.node_device, other.name())).map(drop)
+    };
+    let removed: Leave = |lab| lab.remove_endpoint("a");
+    for (name, leave) in [("moved", moved), ("removed", removed)] {
+        let mut lab = Lab::builder().uplink(Uplink::None).build()?;
+        let Watch { mut eyepiece, receiver } = Watch::start(&lab, &[])?;
+        let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
+        let address = a.v4.to_string();
+        let pair = Pair { source: b.v4.into(), destination: a.v4.into() };
+        let packet = frame::ip(pair, frame::protocol::UDP, &frame::udp(pair, (4000, 4001), &[0; 100]));
+        let bytes = frame::ethernet(b.gateway_mac, b.mac, &[], frame::IPV4, &packet);
+        // The drops, at a closed port in the endpoint's namespace, are read after the endpoint has left.
+        eyepiece.process.signal(Signal::SIGSTOP)?;
+        frames(b)?.send(std::iter::repeat_n(bytes.as_slice(), DROPS), RATE)?;
+        lab.settle()?;
+        leave(&mut lab)?;
+        eyepiece.process.signal(Signal::SIGCONT)?;
+        let wanted = [("hubble.verdict", "DROPPED"), ("destination.address", address.as_str())];
+        receiver.wait(TIMEOUT, "the drops", |received| received.logs_with(&wanted).count() >= DROPS)?;
+        receiver.look(|received| {
+            for log in received.logs_with(&wanted) {
+                for attribute in ["network.interface.name", "hubble.interface.index"] {
+                    assert_eq!(log.attributes.get(attribute), None, "{name}: {attribute}");
+                }
+            }
+        });
+        assert_eq!(eyepiece.stop()?, 0, "{}", eyepiece.stderr());
+    }
+    Ok(())
+}
+
+#[test]
 fn reused_index_has_its_own_sum() -> Result<()> {
     let lab = Lab::builder().endpoints(["a"]).uplink(Uplink::None).build()?;
     let peers = &lab.endpoint("a").namespace;

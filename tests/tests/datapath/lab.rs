@@ -99,7 +99,7 @@ fn offloaded_write_crosses_as_one_packet() -> Result<()> {
 }
 
 #[test]
-fn echoes_return() -> Result<()> {
+fn every_echo_request_is_answered() -> Result<()> {
     let lab = Lab::builder().uplink(Uplink::Tap).nat().build()?;
     for to in [lab.endpoint("b"), lab.outside()] {
         for family in Family::BOTH {

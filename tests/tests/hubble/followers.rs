@@ -124,13 +124,13 @@ fn thousand_followers_lose_nothing() -> Result<()> {
     eventually(TIMEOUT, "resets", || (present(&fed).ok()? == left).then_some(()))?;
     load.read_all()?;
     let mut last = Vec::new();
-    let all_told = |report: &Report| report.flows + lost(report) == wanted;
+    let all_counted = |report: &Report| report.flows + lost(report) == wanted;
     eventually(TIMEOUT, "what the unread have lost", || {
         last = load.report().ok()?;
-        of(&last, "unread").all(all_told).then_some(())
+        of(&last, "unread").all(all_counted).then_some(())
     })
     .with_context(|| {
-        let wrong = of(&last, "unread").filter(|report| !all_told(report));
+        let wrong = of(&last, "unread").filter(|report| !all_counted(report));
         format!("{wanted} wanted: {:?}", wrong.take(3).collect::<Vec<_>>())
     })?;
     let is_behind = |report: &Report| lost(report) > 0 && report.end.is_none();

@@ -194,8 +194,8 @@ fn one_dies_and_comes_back(cluster: &mut Cluster, clients: &Clients, server_name
     let flows = counts(&clients.flows()?);
     ensure!(flows[0] > each && flows[1] == 0 && flows[2] > each, "{flows:?}");
     // Relay gathers errors for ten seconds.
-    let is_told = |line: &str| line.contains("NODE_ERROR") && line.contains("n2");
-    eventually(TIMEOUT, "what became of the node", || following.stderr().lines().any(is_told).then_some(()))
+    let is_reported = |line: &str| line.contains("NODE_ERROR") && line.contains("n2");
+    eventually(TIMEOUT, "an error of the node", || following.stderr().lines().any(is_reported).then_some(()))
         .with_context(|| following.stderr())?;
 
     cluster.eyepieces[1] = cluster.eyepiece(NODES[1])?;

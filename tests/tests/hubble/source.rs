@@ -347,8 +347,8 @@ fn ring_overwrite_is_reported_as_loss() -> Result<()> {
         feed(&mut server, &flows[1000..1001]).ok()?;
         (lost(&eyepiece).ok()? > 0).then_some(())
     })?;
-    let is_told = |log: &Log| log.event == "hubble.lost_events";
-    receiver.wait(TIMEOUT, "a record of losses", |received| received.logs.iter().any(is_told))?;
+    let is_reported = |log: &Log| log.event == "hubble.lost_events";
+    receiver.wait(TIMEOUT, "a record of losses", |received| received.logs.iter().any(is_reported))?;
     assert_eq!(eyepiece.stop()?, 0);
     Ok(())
 }

@@ -81,7 +81,7 @@ fn churn_of_pods_is_followed() {
 }
 
 #[test]
-fn address_in_use_again_is_new_pod() {
+fn reused_address_names_new_pod() {
     let programs = needs_cluster!();
     let cluster = Cluster::shared(&programs).expect("a cluster");
     let provided = Provided::start(cluster.kubeconfig("eyepiece"), PodScope::Cluster).expect("a provider");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use eyepiece::metadata::docker;
+use eyepiece::metadata::docker::DockerProvider;
 use eyepiece::metadata::provider::{Condition, Key};
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
@@ -30,9 +30,9 @@ impl Running {
     fn start(dockerd: &Dockerd) -> Result<Self> {
         let (recorder, (stop, stopped)) = (Arc::<Recorder>::default(), shutdown::channel());
         let config = Docker { enabled: Enabled::On, socket: dockerd.socket().display().to_string() };
-        let task = docker::build(&config, Arc::<Recorder>::clone(&recorder), &Telemetry::default(), stopped);
+        let provider = DockerProvider::new(&config, Arc::<Recorder>::clone(&recorder), &Telemetry::default());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        runtime.spawn(task.expect("it is on"));
+        runtime.spawn(provider.expect("it is on").run(stopped));
         Ok(Self { recorder, _runtime: runtime, _stop: stop })
     }
 

@@ -195,12 +195,17 @@ fn demo_ignores_receiver_of_user() -> Result<()> {
 #[test]
 fn killed_demo_leaves_nothing() -> Result<()> {
     for (signal, code) in [(Signal::SIGINT, 0), (Signal::SIGTERM, 0), (Signal::SIGKILL, 137)] {
+        let is_used = runtime_folder_is_used();
         let mut demo = Demo::start(signal.as_str(), &["--seconds", "600"])?;
         demo.wait_for("TCP SYN")?;
         let held = demo.held()?;
         assert_eq!((held.processes.len(), held.namespaces.len()), (6, 4), "{held:?}");
         assert_eq!(demo.process.stop(signal, TIMEOUT)?, code, "{signal}: {}", demo.process.stderr());
         demo.is_gone(&held)?;
+        // A killed program cannot remove its folder.
+        if code == 0 {
+            assert_eq!(Path::new(FOLDER).exists(), is_used, "{signal}");
+        }
     }
     Ok(())
 }

@@ -134,7 +134,7 @@ fn interrupt_announces_delivery_names_cause() -> Result<()> {
     eyepiece.process.wait_for_line("cannot export logs", TIMEOUT)?;
     assert_eq!(eyepiece.process.stop(Signal::SIGINT, TIMEOUT)?, 0, "{}", eyepiece.stderr());
     let errors = eyepiece.stderr();
-    assert!(errors.contains("delivering queued telemetry for up to 2 s; Ctrl-C again exits at once"), "{errors}");
+    assert!(errors.contains("delivering what is queued, up to 2 s; Ctrl-C again to leave now"), "{errors}");
     let refused = format!("connection refused ({})", receiver.endpoint());
     for signal in ["logs", "metrics"] {
         let named =

@@ -167,10 +167,13 @@ fn threads_hold_needed_capabilities() -> Result<()> {
     const BPF: u64 = 1 << 39;
     let lab = lab()?;
     let receiver = Receiver::start(lab.node())?;
-    for (kind, attacher, links, metadata) in
-        [("datapath", NET_ADMIN | BPF, NET_ADMIN | SYS_PTRACE, SYS_PTRACE), ("cilium-monitor", 0, 0, 0)]
-    {
-        let config = format!("[source]\nkind = \"{kind}\"\n{}", config(&receiver, "5s"));
+    const OFF: &str = "[metadata]\ndocker.enabled = \"off\"\ncgroup.enabled = \"off\"\n";
+    for (kind, providers, attacher, links, metadata) in [
+        ("datapath", "", NET_ADMIN | BPF, NET_ADMIN | SYS_PTRACE, SYS_PTRACE),
+        ("datapath", OFF, NET_ADMIN | BPF, NET_ADMIN | SYS_PTRACE, 0),
+        ("cilium-monitor", "", 0, 0, 0),
+    ] {
+        let config = format!("[source]\nkind = \"{kind}\"\n{providers}{}", config(&receiver, "5s"));
         let mut eyepiece = Eyepiece::start(lab.node(), &config)?;
         let threads = capabilities(&eyepiece)?;
         assert!(threads.len() > 5, "{threads:?}");
@@ -181,7 +184,7 @@ fn threads_hold_needed_capabilities() -> Result<()> {
                 "metadata" => metadata,
                 _ => 0,
             };
-            assert_eq!(*held, needed, "{kind}: {name}: {threads:x?}");
+            assert_eq!(*held, needed, "{kind} {providers}: {name}: {threads:x?}");
         }
         let shown = &eyepiece.status()?["privileges"];
         assert!(shown["no_new_privs"] == true && shown["dumpable"] == false, "{shown:#}");

@@ -77,10 +77,11 @@ fn kind(text: &str) -> L7Kind {
     }
 }
 
-type Ends<'a> = (Option<Fields<'a>>, Option<Fields<'a>>);
+/// The fields of a record's source and destination endpoints.
+type EndFields<'a> = (Option<Fields<'a>>, Option<Fields<'a>>);
 
 /// Sets the addresses of the record's IP version. The proxy leaves unknown addresses empty.
-fn addresses(record: &Fields<'_>, ends: &Ends<'_>, flow: &mut Flow) -> Result<(), RecordError> {
+fn addresses(record: &Fields<'_>, ends: &EndFields<'_>, flow: &mut Flow) -> Result<(), RecordError> {
     let (field, version) = match record.uint("IPVersion")? {
         IPV4 => ("IPv4", 4),
         IPV6 => ("IPv6", 6),
@@ -103,7 +104,7 @@ fn addresses(record: &Fields<'_>, ends: &Ends<'_>, flow: &mut Flow) -> Result<()
     Ok(())
 }
 
-fn transport(record: &Fields<'_>, ends: &Ends<'_>, flow: &mut Flow) -> Result<(), RecordError> {
+fn transport(record: &Fields<'_>, ends: &EndFields<'_>, flow: &mut Flow) -> Result<(), RecordError> {
     // Ports have 16 bits and protocols eight; Cilium truncates wider values too.
     let port = |end: &Option<Fields<'_>>| end.as_ref().map_or(Ok(0), |end| end.uint("Port")).map(|port| port as u16);
     let (source_port, destination_port) = (port(&ends.0)?, port(&ends.1)?);

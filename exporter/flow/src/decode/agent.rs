@@ -56,14 +56,16 @@ fn notification(number: u32, text: &str) -> Result<(AgentEventKind, Notification
 /// Decodes a service notification, which agents up to 1.18 send.
 ///
 /// Other agents may use the same numbers differently: returns `None` for newer producers, or if the JSON is not a
-/// service's.
+/// service's. Of an unknown producer it must have fields that only services have; a deleted service has none.
 fn service(number: u32, text: &str, producer: Producer) -> Option<(AgentEventKind, Notification)> {
     if producer.is_release_known && producer.release > Release::V1_18 {
         return None;
     }
     match number {
         11 => Some((AgentEventKind::ServiceUpserted, json::<Service>(text).ok()?.into())),
-        12 => Some((AgentEventKind::ServiceDeleted, json::<DeletedService>(text).ok()?.into())),
+        12 if producer.is_release_known => {
+            Some((AgentEventKind::ServiceDeleted, json::<DeletedService>(text).ok()?.into()))
+        }
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! Debug captures (message type 3): Cilium `bpf/lib/dbg.h`.
 
 use super::bytes::u32_le;
-use super::error::{Message, ParseError};
+use super::error::{HeaderError, Message};
 use super::header;
 use super::packet;
 use crate::flow::Flow;
@@ -13,7 +13,7 @@ const LEN: usize = 24;
 ///
 /// # Errors
 /// The header is incomplete.
-pub(super) fn decode(data: &[u8], flow: &mut Flow) -> Result<(), ParseError> {
+pub(super) fn decode(data: &[u8], flow: &mut Flow) -> Result<(), HeaderError> {
     let head = header::take::<LEN>(data, Message::Capture)?;
     let argument = u32_le(head, 16);
     flow.datapath_endpoint = header::source(head);

@@ -1,7 +1,7 @@
 //! Debug messages (message type 2): Cilium `bpf/lib/dbg.h`.
 
 use super::bytes::u32_le;
-use super::error::{Message, ParseError};
+use super::error::{HeaderError, Message};
 use super::header;
 use crate::debug_event::DebugEvent;
 use crate::event::RawEvent;
@@ -14,7 +14,7 @@ const LEN: usize = 20;
 ///
 /// # Errors
 /// The message is incomplete.
-pub(super) fn decode(event: &RawEvent<'_>) -> Result<DebugEvent, ParseError> {
+pub(super) fn decode(event: &RawEvent<'_>) -> Result<DebugEvent, HeaderError> {
     let head = header::take::<LEN>(event.data, Message::Debug)?;
     Ok(DebugEvent {
         time: event.time,

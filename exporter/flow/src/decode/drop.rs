@@ -1,7 +1,7 @@
 //! Drop notifications (message type 1): Cilium `bpf/lib/drop.h`.
 
 use super::bytes::{array, u16_le, u32_le};
-use super::error::{Fault, Message, ParseError};
+use super::error::{Fault, HeaderError, Message};
 use super::header;
 use super::packet;
 use crate::cilium_release::Release;
@@ -18,7 +18,7 @@ const V3_LEN: usize = 48;
 ///
 /// # Errors
 /// The header is incomplete, or the version is above 3.
-pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(), ParseError> {
+pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(), HeaderError> {
     let head = header::take::<V1_LEN>(data, Message::Drop)?;
     let (length, flags) = match head[header::VERSION] {
         0 | 1 => (V1_LEN, 0),
@@ -30,7 +30,7 @@ pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(
         }
         value => {
             let (fault, offset) = (Fault::Version, header::VERSION);
-            return Err(ParseError::Invalid { message: Message::Drop, fault, offset, value });
+            return Err(HeaderError::Invalid { message: Message::Drop, fault, offset, value });
         }
     };
     flow.verdict = Verdict::Dropped;

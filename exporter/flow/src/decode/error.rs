@@ -8,9 +8,9 @@ use crate::gob::GobError;
 
 /// An invalid notification header.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum ParseError {
+pub enum HeaderError {
     /// The bytes end inside the notification header.
-    #[error("{message} ends at offset {have}, its header has {needed} bytes")]
+    #[error("invalid {message}: expected a header of {needed} bytes, found {have}")]
     Incomplete {
         /// The message.
         message: Message,
@@ -20,7 +20,7 @@ pub enum ParseError {
         have: usize,
     },
     /// A byte has an unknown value, so the rest cannot be decoded.
-    #[error("{message} with unknown {fault} {value} at offset {offset}")]
+    #[error("invalid {message}: expected a known {fault} at offset {offset}, found {value}")]
     Invalid {
         /// The message.
         message: Message,
@@ -33,7 +33,7 @@ pub enum ParseError {
     },
 }
 
-impl ParseError {
+impl HeaderError {
     /// The reason in telemetry: one of four.
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -106,7 +106,7 @@ pub enum RecordError {
     #[error("{0}")]
     Gob(#[from] GobError),
     /// A field has another type than Cilium's.
-    #[error("{field} is not {wanted}")]
+    #[error("invalid {field}: expected {wanted}")]
     Field {
         /// Its name in Go.
         field: &'static str,
@@ -114,7 +114,7 @@ pub enum RecordError {
         wanted: &'static str,
     },
     /// The text of a notification is not the JSON of its kind.
-    #[error("notification is not the JSON of its kind, at line {line}, column {column}")]
+    #[error("invalid notification: expected the JSON of its kind at line {line}, column {column}")]
     Json {
         /// Line in the JSON, from 1.
         line: usize,
@@ -131,12 +131,12 @@ pub enum RecordError {
 pub enum DecodeError {
     /// An event of the datapath.
     #[error(transparent)]
-    Parse(#[from] ParseError),
+    Header(#[from] HeaderError),
     /// A notification of the agent.
-    #[error("agent notification: {0}")]
+    #[error("cannot decode an agent notification: {0}")]
     Agent(#[source] RecordError),
     /// An access-log record of a proxy.
-    #[error("access log: {0}")]
+    #[error("cannot decode an access-log record: {0}")]
     AccessLog(#[source] RecordError),
 }
 
@@ -144,7 +144,7 @@ impl DecodeError {
     /// The reason in telemetry: one of a fixed set.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Parse(error) => error.reason(),
+            Self::Header(error) => error.reason(),
             Self::Agent(error) | Self::AccessLog(error) => match error {
                 RecordError::Gob(error) => error.reason(),
                 RecordError::Field { .. } => "record_field",

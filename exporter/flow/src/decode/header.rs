@@ -1,7 +1,7 @@
 //! The common header of traces, drops, captures and policy verdicts (Cilium `bpf/lib/common.h`, `NOTIFY_CAPTURE_HDR`).
 
 use super::bytes::{clip, from, u16_le};
-use super::error::{Message, ParseError};
+use super::error::{HeaderError, Message};
 use crate::flow::EventType;
 
 /// Offset of the version byte.
@@ -33,8 +33,8 @@ pub(super) fn event_type(data: &[u8]) -> EventType {
 /// # Errors
 /// There are fewer.
 #[inline(always)]
-pub(super) fn take<const N: usize>(data: &[u8], message: Message) -> Result<&[u8; N], ParseError> {
-    data.first_chunk().ok_or(ParseError::Incomplete { message, needed: N, have: data.len() })
+pub(super) fn take<const N: usize>(data: &[u8], message: Message) -> Result<&[u8; N], HeaderError> {
+    data.first_chunk().ok_or(HeaderError::Incomplete { message, needed: N, have: data.len() })
 }
 
 /// Returns the endpoint id; 0 = none.

@@ -1,7 +1,7 @@
 //! Decodes monitor payloads to flows and events. Any bytes give a result or an error, never a panic.
 //!
-//! The datapath's events ([`parse`]) are decoded without an allocation. An error means that the notification header is
-//! invalid; a truncated or invalid packet behind a valid header gives a flow with the layers that did decode.
+//! The datapath's events ([`decode_flow`]) are decoded without an allocation. An error means that the notification header
+//! is invalid; a truncated or invalid packet behind a valid header gives a flow with the layers that did decode.
 //! Notifications of the agent and access-log records of its proxies are gob values, within the decoder's bounds;
 //! [`decode`] handles all kinds.
 
@@ -23,7 +23,7 @@ mod sock;
 mod trace;
 
 pub use direction::direction;
-pub use error::{DecodeError, Fault, Message, ParseError, RecordError};
+pub use error::{DecodeError, Fault, HeaderError, Message, RecordError};
 pub use pairing::{CAPACITY as PAIRING_CAPACITY, Paired, Pairing, Trace};
 
 use crate::cilium_release::Producer;
@@ -42,7 +42,7 @@ pub const EVENT_AGENT: u8 = 130;
 /// Decodes a payload of any kind. `pairing` finds the request of a response.
 ///
 /// # Errors
-/// As [`parse`], or an invalid notification or record.
+/// As [`decode_flow`], or an invalid notification or record.
 pub fn decode(event: &RawEvent<'_>, producer: Producer, pairing: &mut Pairing) -> Result<Observed, DecodeError> {
     Ok(match event.data.first() {
         Some(&EVENT_DEBUG) => Observed::Debug(Box::new(debug::decode(event)?)),
@@ -52,7 +52,7 @@ pub fn decode(event: &RawEvent<'_>, producer: Producer, pairing: &mut Pairing) -
     })
 }
 
-/// As [`parse_from`], inlined for the same reason.
+/// As [`decode_flow_from`], inlined for the same reason.
 #[inline]
 fn observed(event: &RawEvent<'_>, producer: Producer) -> Result<Observed, DecodeError> {
     const BLANK: Result<Observed, DecodeError> = Ok(Observed::Flow(Flow::empty(EventType { kind: 0, subtype: 0 })));
@@ -71,24 +71,24 @@ fn observed(event: &RawEvent<'_>, producer: Producer) -> Result<Observed, Decode
 /// [`direction`] has to be called again once the source's endpoint is set.
 ///
 /// # Errors
-/// [`ParseError::Incomplete`] if the bytes end inside the notification header, [`ParseError::Invalid`] for other message
-/// types and for unknown versions.
+/// [`HeaderError::Incomplete`] if the bytes end inside the notification header, [`HeaderError::Invalid`] for other
+/// message types and for unknown versions.
 #[inline]
-pub fn parse(event: &RawEvent<'_>) -> Result<Flow, ParseError> {
-    parse_from(event, Producer::default())
+pub fn decode_flow(event: &RawEvent<'_>) -> Result<Flow, HeaderError> {
+    decode_flow_from(event, Producer::default())
 }
 
-/// As [`parse`], for a known producer. Its release decides the form of socket events and damaged verdicts, file names
-/// in drops, and trace reasons.
+/// As [`decode_flow`], for a known producer. Its release decides the form of socket events and damaged verdicts, file
+/// names in drops, and trace reasons.
 ///
 /// # Errors
-/// As [`parse`].
+/// As [`decode_flow`].
 #[inline]
-pub fn parse_from(event: &RawEvent<'_>, producer: Producer) -> Result<Flow, ParseError> {
+pub fn decode_flow_from(event: &RawEvent<'_>, producer: Producer) -> Result<Flow, HeaderError> {
     /// The initial result. Filling in the whole result is faster than wrapping a finished flow, since copies of flows
     /// are most of the cost. For the same reason this function is inlined and the work is not: the result is built in
     /// the caller's place.
-    const BLANK: Result<Flow, ParseError> = Ok(Flow::empty(EventType { kind: 0, subtype: 0 }));
+    const BLANK: Result<Flow, HeaderError> = Ok(Flow::empty(EventType { kind: 0, subtype: 0 }));
     let mut outcome = BLANK;
     if let Ok(flow) = &mut outcome
         && let Err(error) = fill(event, producer, flow)
@@ -99,9 +99,9 @@ pub fn parse_from(event: &RawEvent<'_>, producer: Producer) -> Result<Flow, Pars
 }
 
 #[inline(never)]
-fn fill(event: &RawEvent<'_>, producer: Producer, flow: &mut Flow) -> Result<(), ParseError> {
+fn fill(event: &RawEvent<'_>, producer: Producer, flow: &mut Flow) -> Result<(), HeaderError> {
     let Some(&kind) = event.data.first() else {
-        return Err(ParseError::Incomplete { message: Message::Unknown, needed: 1, have: 0 });
+        return Err(HeaderError::Incomplete { message: Message::Unknown, needed: 1, have: 0 });
     };
     flow.event_type = header::event_type(event.data);
     flow.time = event.time;
@@ -115,7 +115,9 @@ fn fill(event: &RawEvent<'_>, producer: Producer, flow: &mut Flow) -> Result<(),
         EVENT_POLICY_VERDICT => policy_verdict::decode(event.data, producer.release, flow)?,
         EVENT_SOCK => sock::decode(event.data, producer, flow)?,
         EVENT_RECORDER_CAPTURE => recorder::decode(event.data, flow)?,
-        _ => return Err(ParseError::Invalid { message: Message::Unknown, fault: Fault::Kind, offset: 0, value: kind }),
+        _ => {
+            return Err(HeaderError::Invalid { message: Message::Unknown, fault: Fault::Kind, offset: 0, value: kind });
+        }
     }
     flow.direction = direction(flow);
     Ok(())

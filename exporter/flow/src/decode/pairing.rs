@@ -7,7 +7,7 @@ use crate::agent_event::Timestamp;
 /// Requests that are kept until their response, as many as in Hubble's parser. The least recently used one is evicted.
 pub const CAPACITY: usize = 10_000;
 /// Bytes of a request id: Envoy's have 36. Bounds the memory at some 4 MB.
-const LONGEST_ID: usize = 256;
+const MAX_ID: usize = 256;
 
 /// Trace context of a request: trace id and span id.
 pub type Trace = ([u8; 16], [u8; 8]);
@@ -68,7 +68,7 @@ impl Pairing {
 
     /// Adds a request. It replaces one with the same id, but keeps that one's trace if it has none.
     pub fn request(&mut self, id: &str, time: Timestamp, trace: Option<Trace>) {
-        if id.is_empty() || id.len() > LONGEST_ID || self.capacity == 0 {
+        if id.is_empty() || id.len() > MAX_ID || self.capacity == 0 {
             return;
         }
         if let Some(&slot) = self.slots.get(id) {
@@ -143,7 +143,7 @@ fn latency(request: Timestamp, response: Timestamp) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_ID, Paired, Pairing};
+    use super::{MAX_ID, Paired, Pairing};
     use crate::agent_event::Timestamp;
 
     fn at(ns: i64) -> Timestamp {
@@ -205,9 +205,9 @@ mod tests {
     fn empty_or_long_ids_are_ignored() {
         let mut pairing = Pairing::default();
         pairing.request("", at(1), None);
-        pairing.request(&"x".repeat(LONGEST_ID + 1), at(1), None);
+        pairing.request(&"x".repeat(MAX_ID + 1), at(1), None);
         assert!(pairing.is_empty());
-        pairing.request(&"x".repeat(LONGEST_ID), at(1), None);
+        pairing.request(&"x".repeat(MAX_ID), at(1), None);
         assert_eq!(pairing.len(), 1);
     }
 }

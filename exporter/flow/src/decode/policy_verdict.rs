@@ -1,7 +1,7 @@
 //! Policy verdicts (message type 5): Cilium `bpf/lib/policy_log.h`.
 
 use super::bytes::u32_le;
-use super::error::{Message, ParseError};
+use super::error::{HeaderError, Message};
 use super::header::{self, flag};
 use super::packet;
 use crate::cilium_release::Release;
@@ -11,8 +11,8 @@ use crate::flow::{Direction, Flow, Verdict};
 const OLD_LEN: usize = 32;
 /// Bytes of the header from Cilium 1.19, with a cookie and padding at the end.
 const NEW_LEN: usize = 40;
-/// More than the new header and the longest padding have.
-const LONGEST: usize = 48;
+/// Bytes of the new header and the longest padding.
+const MAX_LEN: usize = 47;
 
 /// Bits of the flags: 1 = ingress, else egress.
 const DIRECTION: u8 = 0x03;
@@ -29,11 +29,11 @@ const L3_DEVICE: u8 = 0x80;
 ///
 /// # Errors
 /// The header is incomplete.
-pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(), ParseError> {
+pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(), HeaderError> {
     let head = header::take::<OLD_LEN>(data, Message::PolicyVerdict)?;
     let length = header_length(data.len(), header::captured(head), release);
     if data.len() < length {
-        return Err(ParseError::Incomplete { message: Message::PolicyVerdict, needed: length, have: data.len() });
+        return Err(HeaderError::Incomplete { message: Message::PolicyVerdict, needed: length, have: data.len() });
     }
     let identity = u32_le(head, 16);
     let verdict = u32_le(head, 20).cast_signed();
@@ -69,7 +69,7 @@ pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(
 const fn header_length(data: usize, captured: usize, release: Release) -> usize {
     match data.checked_sub(captured) {
         Some(OLD_LEN..NEW_LEN) if data >= NEW_LEN => OLD_LEN,
-        Some(NEW_LEN..LONGEST) => NEW_LEN,
+        Some(NEW_LEN..=MAX_LEN) => NEW_LEN,
         _ => match release {
             Release::V1_15 | Release::V1_16 | Release::V1_17 | Release::V1_18 => OLD_LEN,
             Release::V1_19 | Release::V1_20 => NEW_LEN,

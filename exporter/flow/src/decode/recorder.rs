@@ -1,7 +1,7 @@
 //! Recorder captures (message type 6, Cilium 1.18 and before): Cilium `bpf/lib/pcap.h`, `struct pktcap_notify`.
 
 use super::bytes::{clip, from, u16_le, u32_le};
-use super::error::{Message, ParseError};
+use super::error::{HeaderError, Message};
 use super::header;
 use super::packet;
 use crate::flow::{Direction, Flow};
@@ -15,7 +15,7 @@ const INGRESS: u8 = 1;
 ///
 /// # Errors
 /// The header is incomplete.
-pub(super) fn decode(data: &[u8], flow: &mut Flow) -> Result<(), ParseError> {
+pub(super) fn decode(data: &[u8], flow: &mut Flow) -> Result<(), HeaderError> {
     let head = header::take::<LEN>(data, Message::RecorderCapture)?;
     flow.direction = if head[1] == INGRESS { Direction::Ingress } else { Direction::Egress };
     flow.recorder_rule = u16_le(head, 2);

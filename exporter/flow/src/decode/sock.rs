@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::bytes::{array, u16_le};
-use super::error::{Message, ParseError};
+use super::error::{HeaderError, Message};
 use super::header;
 use crate::cilium_release::{Producer, Release};
 use crate::flow::{Flow, Ip, L4, Sock, TcpFlags, TranslationPoint, Verdict};
@@ -35,7 +35,7 @@ struct Notification {
 ///
 /// # Errors
 /// The event is incomplete.
-pub(super) fn decode(data: &[u8], producer: Producer, flow: &mut Flow) -> Result<(), ParseError> {
+pub(super) fn decode(data: &[u8], producer: Producer, flow: &mut Flow) -> Result<(), HeaderError> {
     let notification = if is_old(data, producer) { old(data)? } else { new(data)? };
     let peer = notification.peer();
     let point = TranslationPoint::from_number(notification.point);
@@ -71,7 +71,7 @@ fn is_old(data: &[u8], producer: Producer) -> bool {
     }
 }
 
-fn new(data: &[u8]) -> Result<Notification, ParseError> {
+fn new(data: &[u8]) -> Result<Notification, HeaderError> {
     let head = header::take::<NEW_LEN>(data, Message::Sock)?;
     Ok(Notification {
         point: head[1],
@@ -84,7 +84,7 @@ fn new(data: &[u8]) -> Result<Notification, ParseError> {
     })
 }
 
-fn old(data: &[u8]) -> Result<Notification, ParseError> {
+fn old(data: &[u8]) -> Result<Notification, HeaderError> {
     let head = header::take::<OLD_LEN>(data, Message::Sock)?;
     Ok(Notification {
         point: head[1],

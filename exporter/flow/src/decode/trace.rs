@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::bytes::{array, u16_le, u32_le};
-use super::error::{Fault, Message, ParseError};
+use super::error::{Fault, HeaderError, Message};
 use super::header::{self, flag};
 use super::packet;
 use crate::cilium_release::Release;
@@ -36,7 +36,7 @@ const REASON_ENCRYPT_OVERLAY: u8 = 8;
 ///
 /// # Errors
 /// The header is incomplete, or the version is above 2.
-pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(), ParseError> {
+pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(), HeaderError> {
     let head = header::take::<V0_LEN>(data, Message::Trace)?;
     let version = head[header::VERSION];
     let flags = head[27];
@@ -50,7 +50,7 @@ pub(super) fn decode(data: &[u8], release: Release, flow: &mut Flow) -> Result<(
         }
         value => {
             let (fault, offset) = (Fault::Version, header::VERSION);
-            return Err(ParseError::Invalid { message: Message::Trace, fault, offset, value });
+            return Err(HeaderError::Invalid { message: Message::Trace, fault, offset, value });
         }
     };
     let reason = head[26] & !ENCRYPTED;

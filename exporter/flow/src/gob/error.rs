@@ -4,7 +4,7 @@ use thiserror::Error;
 
 /// An error at an offset. Nothing after it can be decoded.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("gob: {fault} at offset {offset}")]
+#[error("invalid gob at offset {offset}: expected {fault}")]
 pub struct GobError {
     /// Offset from the start of the decoded bytes.
     pub offset: usize,
@@ -12,49 +12,49 @@ pub struct GobError {
     pub fault: Fault,
 }
 
-/// An error of the encoded bytes.
+/// An error of the encoded bytes. Its text names the expected bytes.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum Fault {
     /// The message or the input ends inside a value.
-    #[error("the bytes end inside of a value")]
+    #[error("the rest of a value, found the end of the bytes")]
     UnexpectedEnd,
     /// A number of more than 8 bytes.
-    #[error("a number of {bytes} bytes")]
+    #[error("a number of at most 8 bytes, found {bytes}")]
     Number { bytes: usize },
     /// A message that is empty or longer than the limit.
-    #[error("a message of {length} bytes, at most {limit} are read")]
+    #[error("a message of 1 to {limit} bytes, found {length}")]
     MessageLength { length: u64, limit: usize },
     /// A length or count beyond the end of the message.
-    #[error("a count of {count} where {left} bytes are left")]
+    #[error("a count of at most {left}, the bytes that are left, found {count}")]
     Count { count: u64, left: usize },
     /// An array of another length than its type.
-    #[error("an array of {count}, its type has {length}")]
+    #[error("an array of {length}, found {count}")]
     ArrayLength { count: u64, length: u64 },
     /// Bytes in a message after its value.
-    #[error("{bytes} bytes behind the value of a message")]
+    #[error("the end of a message, found {bytes} bytes behind its value")]
     TrailingBytes { bytes: usize },
     /// A value of an undefined type.
-    #[error("a value of the unknown type {id}")]
+    #[error("a value of a defined type, found type {id}")]
     UnknownType { id: i64 },
     /// A structure with a field that its type does not have.
-    #[error("a field {delta} behind the last, the type {id} has no such field")]
+    #[error("a field of type {id}, found one {delta} behind the last")]
     UnknownField { id: i64, delta: u64 },
     /// A value of a type other than a payload.
-    #[error("a value of type {id}, which is not a payload")]
+    #[error("a payload, found a value of type {id}")]
     NoPayload { id: i64 },
     /// A field of the payload with another type.
-    #[error("the payload's field {field} has type {id}")]
+    #[error("the type of the payload's field {field}, found type {id}")]
     FieldType { field: &'static str, id: i64 },
     /// A descriptor without a form, or with two.
-    #[error("an invalid descriptor of type {id}")]
+    #[error("a descriptor of type {id} with one form")]
     Descriptor { id: i64 },
     /// A type that is defined already.
-    #[error("a second descriptor of type {id}")]
+    #[error("one descriptor of type {id}, found a second")]
     Duplicate { id: i64 },
     /// Too many descriptors.
-    #[error("too many descriptors (limit of {what}: {limit})")]
+    #[error("descriptors within the limit of their {what}, {limit}")]
     Descriptors {
         /// `number` or `bytes`.
         what: &'static str,
@@ -62,16 +62,16 @@ pub enum Fault {
         limit: usize,
     },
     /// An interface's value that defines its type: Go spreads it over several messages. Cilium's types have none.
-    #[error("an interface's value that defines the type {id}")]
+    #[error("an interface's value of a defined type, found the definition of type {id}")]
     Interface { id: i64 },
     /// Values nested too deeply.
-    #[error("values nested deeper than {limit}")]
+    #[error("values nested at most {limit} deep")]
     Depth { limit: usize },
     /// A value of too many parts.
-    #[error("more than {limit} values in one")]
+    #[error("at most {limit} values in one")]
     Values { limit: usize },
     /// A byte with an invalid value, in a bool or before a value that is not a structure.
-    #[error("invalid byte {value:#04x}: expected {wanted}")]
+    #[error("{wanted}, found the byte {value:#04x}")]
     Byte { value: u8, wanted: &'static str },
 }
 

@@ -29,9 +29,9 @@
 //! - 7 origin: lines `key=value` about the recording; the first record.
 //!
 //! traffic, 56 B: u8 hook · u8 answered by · u16 reserved · u32 interface · u32 ingress interface · u32 reserved · u64
-//! packets · u64 bytes · u64 held packets · u64 held bytes · u64 reserved. kernel drop, 16 B: u32 reason · u32 network
-//! namespace · u64 location. address, 17 B: u8 4 or 6 · 16 B, IPv4 in the first 4. transport, 6 B: u8 IP protocol · u8
-//! 1 = of a reply · u16 source port · u16 destination port.
+//! packets · u64 bytes · u64 held packets · u64 held bytes · u64 id of the socket's control group; 0 = unknown. kernel
+//! drop, 16 B: u32 reason · u32 network namespace · u64 location. address, 17 B: u8 4 or 6 · 16 B, IPv4 in the first 4.
+//! transport, 6 B: u8 IP protocol · u8 1 = of a reply · u16 source port · u16 destination port.
 //!
 //! The file holds the events of a source, without the agent notifications that eyepiece makes itself.
 //!
@@ -106,16 +106,16 @@ pub enum Record<'a> {
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum HeadError {
     /// Shorter than a head.
-    #[error("it is too short: {length} bytes, a head has {HEAD}")]
+    #[error("invalid recording: expected a head of {HEAD} bytes, found {length}")]
     Short { length: usize },
     /// Other first bytes.
-    #[error("it is not a recording of eyepiece")]
+    #[error("invalid recording: expected a file of eyepiece record")]
     Magic,
     /// The head's CRC is wrong.
-    #[error("its head is damaged")]
+    #[error("invalid recording: expected a head with the CRC of its bytes")]
     Check,
     /// An unknown version.
-    #[error("it has version {version}; this eyepiece knows {VERSION}")]
+    #[error("invalid recording: expected version {VERSION}, found {version}")]
     Version { version: u16 },
 }
 

@@ -6,7 +6,7 @@ use eyepiece_flow::event::{KernelDrop, RawEvent};
 use eyepiece_flow::flow::{FileInfo, Verdict};
 use eyepiece_flow::{decode, names};
 
-use crate::{check_cuts, parse};
+use crate::{check_cuts, decode_flow};
 use eyepiece_tests::notification::{drop, ethernet, ipv4, ipv6, tcp};
 
 fn tcp4() -> Vec<u8> {
@@ -26,7 +26,7 @@ fn headers_of_every_version() {
             .set(20, &[2, 0, 0, 0])
             .set(28, &[0x39, 0x05, 2])
             .set(32, &[7, 0, 0, 0]);
-        let flow = parse(&header.packet(&tcp4())).unwrap();
+        let flow = decode_flow(&header.packet(&tcp4())).unwrap();
         assert_eq!((flow.verdict, flow.drop_reason), (Verdict::Dropped, 133));
         assert_eq!(flow.datapath_endpoint, 0x1234);
         assert_eq!((flow.source.identity, flow.destination.identity), (0x0100_0001, 2));
@@ -39,7 +39,7 @@ fn headers_of_every_version() {
 
 #[test]
 fn ip_trace_id_needs_newest_version() {
-    let flow = parse(&drop(3).set(40, &[1, 2, 3, 4, 5, 6, 7, 8]).packet(&[])).unwrap();
+    let flow = decode_flow(&drop(3).set(40, &[1, 2, 3, 4, 5, 6, 7, 8]).packet(&[])).unwrap();
     assert_eq!(flow.ip_trace_id, 0x0807_0605_0403_0201);
 }
 
@@ -51,12 +51,12 @@ fn flags_from_version_2_on() {
         (3, 2, ipv4(6, &tcp(2)), Some(4)),
         (3, 0, tcp4(), Some(4)),
     ] {
-        let flow = parse(&drop(version).set(36, &[flags]).packet(&packet)).unwrap();
+        let flow = decode_flow(&drop(version).set(36, &[flags]).packet(&packet)).unwrap();
         assert_eq!(flow.ip.map(|ip| ip.version), version_of_ip);
         assert_eq!(flow.ethernet.is_some(), flags & 2 == 0);
     }
     // Version 1 ends before them: this byte is the packet's.
-    let flow = parse(&drop(1).packet(&tcp4())).unwrap();
+    let flow = decode_flow(&drop(1).packet(&tcp4())).unwrap();
     assert_eq!(flow.ethernet.map(|ethernet| ethernet.destination), Some([2, 0, 0, 0, 0, 2]));
 }
 
@@ -64,7 +64,7 @@ fn flags_from_version_2_on() {
 fn kernel_drop_has_own_reason() {
     let kernel_drop = Some(KernelDrop { reason: 0x1_0009, location: 1, netns: 2 });
     let data = drop(0).set(1, &[0]).set(28, &[9, 0, 241]).set(32, &[7, 0, 0, 0]).packet(&tcp4());
-    let flow = decode::parse(&RawEvent { time: 0, cpu: 0, data: &data, traffic: None, kernel_drop }).unwrap();
+    let flow = decode::decode_flow(&RawEvent { time: 0, cpu: 0, data: &data, traffic: None, kernel_drop }).unwrap();
     assert_eq!((flow.drop_reason, flow.kernel_drop, flow.ifindex), (0, kernel_drop, 7));
     assert_eq!(flow.file.and_then(names::kernel_reason), Some(0x1_0009));
 }

@@ -382,17 +382,17 @@ fn invalid_records_are_refused() {
         (
             of(vec![("Timestamp", Type::Text)]),
             Value::Struct(vec![]),
-            ("access log: invalid Timestamp: expected a time of RFC 3339", "record_time"),
+            ("cannot decode an access-log record: invalid Timestamp: expected a time of RFC 3339", "record_time"),
         ),
         (
             of(vec![("Verdict", Type::Int)]),
             Value::Struct(vec![("Verdict", Value::Int(1))]),
-            ("access log: Verdict is not a text", "record_field"),
+            ("cannot decode an access-log record: invalid Verdict: expected a text", "record_field"),
         ),
         (
             of(vec![("Timestamp", Type::Text), ("SourceEndpoint", Type::Text)]),
             Value::Struct(vec![time(), ("SourceEndpoint", text("a"))]),
-            ("access log: SourceEndpoint is not a structure", "record_field"),
+            ("cannot decode an access-log record: invalid SourceEndpoint: expected a structure", "record_field"),
         ),
         (
             of(vec![("Timestamp", Type::Text), ("DNS", Type::Struct(vec![("IPs", list(Type::Marshaler))]))]),
@@ -400,7 +400,7 @@ fn invalid_records_are_refused() {
                 time(),
                 ("DNS", Value::Struct(vec![("IPs", Value::List(vec![Value::Bytes(vec![1, 2])]))])),
             ]),
-            ("access log: IPs is not a list of addresses", "record_field"),
+            ("cannot decode an access-log record: invalid IPs: expected a list of addresses", "record_field"),
         ),
     ] {
         let (text, reason) = error(&of, value);
@@ -409,6 +409,9 @@ fn invalid_records_are_refused() {
     let whole = payload(Layout::V1_20, &record(Layout::V1_20, "Request", http(0, &[])));
     for length in 1..whole.len() {
         let error = decode(&whole[..length], &mut Pairing::default()).unwrap_err();
-        assert!(error.to_string().starts_with("access log: gob: "), "{length}: {error}");
+        assert!(
+            error.to_string().starts_with("cannot decode an access-log record: invalid gob at offset "),
+            "{length}: {error}"
+        );
     }
 }

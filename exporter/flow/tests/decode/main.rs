@@ -13,7 +13,7 @@ mod recording;
 mod sock;
 mod trace;
 
-use eyepiece_flow::decode::{Fault, Message, ParseError};
+use eyepiece_flow::decode::{Fault, HeaderError, Message};
 use eyepiece_flow::event::RawEvent;
 use eyepiece_flow::flow::Flow;
 use eyepiece_flow::{decode, summary};
@@ -24,8 +24,8 @@ fn event(data: &[u8]) -> RawEvent<'_> {
     RawEvent { time: 0, cpu: 0, data, traffic: None, kernel_drop: None }
 }
 
-fn parse(data: &[u8]) -> Result<Flow, ParseError> {
-    decode::parse(&event(data))
+fn decode_flow(data: &[u8]) -> Result<Flow, HeaderError> {
+    decode::decode_flow(&event(data))
 }
 
 fn summary(flow: &Flow) -> String {
@@ -38,28 +38,32 @@ fn summary(flow: &Flow) -> String {
 fn check_cuts(header: &[u8], message: Message, needed: &[(usize, usize)]) {
     for have in 1..header.len() {
         let &(_, needed) = needed.iter().find(|&&(below, _)| have < below).expect("the last is the length");
-        assert_eq!(parse(&header[..have]), Err(ParseError::Incomplete { message, needed, have }));
+        assert_eq!(decode_flow(&header[..have]), Err(HeaderError::Incomplete { message, needed, have }));
     }
-    assert!(parse(header).is_ok(), "{message} without a packet");
+    assert!(decode_flow(header).is_ok(), "{message} without a packet");
 }
 
 #[test]
 fn errors_name_fault_and_offset() {
     for (data, text, reason) in [
-        (&[][..], "message ends at offset 0, its header has 1 bytes", "empty"),
-        (&[4], "trace ends at offset 1, its header has 32 bytes", "incomplete"),
-        (&[0], "message with unknown type 0 at offset 0", "unknown_type"),
-        (&[2; 20], "message with unknown type 2 at offset 0", "unknown_type"),
-        (&[130; 9], "message with unknown type 130 at offset 0", "unknown_type"),
-        (&payloads::trace(3).bytes(), "trace with unknown version 3 at offset 14", "unknown_version"),
-        (&payloads::drop(4).bytes(), "drop with unknown version 4 at offset 14", "unknown_version"),
+        (&[][..], "invalid message: expected a header of 1 bytes, found 0", "empty"),
+        (&[4], "invalid trace: expected a header of 32 bytes, found 1", "incomplete"),
+        (&[0], "invalid message: expected a known type at offset 0, found 0", "unknown_type"),
+        (&[2; 20], "invalid message: expected a known type at offset 0, found 2", "unknown_type"),
+        (&[130; 9], "invalid message: expected a known type at offset 0, found 130", "unknown_type"),
+        (
+            &payloads::trace(3).bytes(),
+            "invalid trace: expected a known version at offset 14, found 3",
+            "unknown_version",
+        ),
+        (&payloads::drop(4).bytes(), "invalid drop: expected a known version at offset 14, found 4", "unknown_version"),
     ] {
-        let error = parse(data).unwrap_err();
+        let error = decode_flow(data).unwrap_err();
         assert_eq!((error.to_string().as_str(), error.reason()), (text, reason));
     }
     let message = Message::Trace;
-    let expected = ParseError::Invalid { message, fault: Fault::Version, offset: 14, value: 255 };
-    assert_eq!(parse(&payloads::trace(0).set(14, &[255]).bytes()), Err(expected));
+    let expected = HeaderError::Invalid { message, fault: Fault::Version, offset: 14, value: 255 };
+    assert_eq!(decode_flow(&payloads::trace(0).set(14, &[255]).bytes()), Err(expected));
 }
 
 #[test]
@@ -71,7 +75,7 @@ fn fields_beside_payload_are_kept() {
     let kernel_drop = KernelDrop { reason: 2, location: 0xffff_ffff_8100_0000, netns: 4_026_531_840 };
     for (name, data) in payloads::usual() {
         let beside = RawEvent { time: 5, cpu: 6, traffic: Some(traffic), kernel_drop: Some(kernel_drop), data: &data };
-        let flow = decode::parse(&beside).unwrap();
+        let flow = decode::decode_flow(&beside).unwrap();
         assert_eq!((flow.time, flow.cpu), (5, 6), "{name}");
         assert_eq!((flow.traffic, flow.kernel_drop), (Some(traffic), Some(kernel_drop)), "{name}");
     }

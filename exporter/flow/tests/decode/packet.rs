@@ -2,7 +2,7 @@
 
 use eyepiece_flow::flow::{Arp, Flow, L4, Layer, TcpFlags};
 
-use crate::{parse, summary};
+use crate::{decode_flow, summary};
 use eyepiece_tests::notification::{
     drop, ethernet, geneve, ipv4, ipv6, padded, tag, tcp, trace, udp, udp_ports, vxlan,
 };
@@ -14,7 +14,7 @@ const GENEVE: u8 = 8;
 
 /// The flow of a trace with flags.
 fn decode(flags: u8, packet: &[u8]) -> Flow {
-    parse(&padded(trace(1).set(27, &[flags]).packet(packet))).expect("a good header")
+    decode_flow(&padded(trace(1).set(27, &[flags]).packet(packet))).expect("a good header")
 }
 
 fn tcp4() -> Vec<u8> {
@@ -103,7 +103,7 @@ fn arp_shows_both_addresses() {
 }
 
 #[test]
-fn vlan_tags() {
+fn outer_two_vlan_tags_are_read() {
     let ip = ipv4(6, &tcp(2));
     for (packet, vlan, expected) in [
         (tcp4(), None, SYN),
@@ -270,7 +270,7 @@ fn tunnels_need_flag_and_payload() {
             assert_eq!((tunnel.l4, tunnel.ip.version), (ports, 4));
         }
         // A drop decodes the same packet alike.
-        let drop = parse(&padded(drop(2).set(36, &[flags]).packet(&packet))).unwrap();
+        let drop = decode_flow(&padded(drop(2).set(36, &[flags]).packet(&packet))).unwrap();
         assert_eq!((drop.tunnel, drop.ip, drop.l4, drop.last_layer), (flow.tunnel, flow.ip, flow.l4, flow.last_layer));
     }
 }

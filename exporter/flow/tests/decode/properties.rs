@@ -2,7 +2,7 @@
 
 use eyepiece_flow::agent_event::AgentEventKind;
 use eyepiece_flow::cilium_release::Producer;
-use eyepiece_flow::decode::{EVENT_DEBUG, Pairing, ParseError};
+use eyepiece_flow::decode::{EVENT_DEBUG, HeaderError, Pairing};
 use eyepiece_flow::flow::{EVENT_DROP, EVENT_SOCK};
 use eyepiece_flow::gob::encode::agent_notify;
 use eyepiece_flow::record::Observed;
@@ -12,7 +12,7 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::sample::select;
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
-use crate::{event, parse, summary};
+use crate::{decode_flow, event, summary};
 use eyepiece_tests::notification::{drop, ethernet, geneve, ipv4, ipv6, tcp, trace, udp_ports, usual, vxlan};
 
 proptest! {
@@ -53,8 +53,8 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes(data in vec(any::<u8>(), 0..600)) {
-        match parse(&data) {
+    fn any_bytes_decode_or_fail(data in vec(any::<u8>(), 0..600)) {
+        match decode_flow(&data) {
             Ok(flow) => prop_assert!(summary(&flow).len() < 100),
             Err(error) => prop_assert!(!error.reason().is_empty()),
         }
@@ -78,15 +78,15 @@ proptest! {
             }),
         ],
     ) {
-        let flow = parse(&header.packet(&packet));
+        let flow = decode_flow(&header.packet(&packet));
         prop_assert!(flow.is_ok_and(|flow| summary(&flow).len() < 100));
     }
 
     #[test]
     fn messages_of_other_types(kind: u8, rest in vec(any::<u8>(), 0..100)) {
         let known = (EVENT_DROP..=EVENT_SOCK).contains(&kind) && kind != EVENT_DEBUG;
-        let refused = match parse(&[&[kind][..], &rest].concat()) {
-            Err(ParseError::Invalid { offset, value, .. }) => offset == 0 && value == kind,
+        let refused = match decode_flow(&[&[kind][..], &rest].concat()) {
+            Err(HeaderError::Invalid { offset, value, .. }) => offset == 0 && value == kind,
             _ => false,
         };
         prop_assert!(known || refused);
@@ -99,7 +99,7 @@ fn cut_at_every_length() {
         let header = payload.len() - usize::from(u16::from_le_bytes([payload[12], payload[13]]));
         for length in 0..=payload.len() {
             // At most 7 bytes of `header` are padding.
-            let cut = parse(&payload[..length]);
+            let cut = decode_flow(&payload[..length]);
             assert!(cut.is_ok() || length < header, "{name} cut to {length} of {}: {cut:?}", payload.len());
         }
     }
@@ -113,10 +113,10 @@ fn packets_in_packets_end() {
         packet.splice(0..0, ipv4(4, &[]));
         packet[2..4].fill(0);
     }
-    assert!(parse(&trace(1).set(27, &[2]).packet(&packet)).unwrap().ip.is_some());
+    assert!(decode_flow(&trace(1).set(27, &[2]).packet(&packet)).unwrap().ip.is_some());
     let mut packet = ethernet(0x0800, &ipv4(6, &tcp(2)));
     while packet.len() < 60_000 {
         packet = ethernet(0x0800, &ipv4(17, &udp_ports(1, 4789, &vxlan(1, &packet))));
     }
-    assert_eq!(parse(&trace(1).set(27, &[4]).packet(&packet)).unwrap().l4.ports(), Some((1000, 80)));
+    assert_eq!(decode_flow(&trace(1).set(27, &[4]).packet(&packet)).unwrap().l4.ports(), Some((1000, 80)));
 }

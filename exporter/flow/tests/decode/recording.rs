@@ -134,7 +134,7 @@ proptest! {
 }
 
 #[test]
-fn heads() {
+fn changed_head_names_its_damage() {
     let head = format::head();
     assert_eq!(format::check_head(&head), Ok(()));
     for length in 0..HEAD {

@@ -2,7 +2,7 @@
 
 use eyepiece_flow::cilium_release::{Producer, Release};
 use eyepiece_flow::decode;
-use eyepiece_flow::decode::{Message, ParseError};
+use eyepiece_flow::decode::{HeaderError, Message};
 use eyepiece_flow::flow::{Flow, L4, Sock, TcpFlags, TranslationPoint, Verdict};
 
 use crate::{event, summary};
@@ -31,8 +31,8 @@ fn old(point: u8, protocol: u8, flags: u8, address: [u8; 16]) -> Vec<u8> {
 const V4: [u8; 16] = [10, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const V6: [u8; 16] = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
 
-fn parse(data: &[u8], producer: Producer) -> Result<Flow, ParseError> {
-    decode::parse_from(&event(data), producer)
+fn decode_flow(data: &[u8], producer: Producer) -> Result<Flow, HeaderError> {
+    decode::decode_flow_from(&event(data), producer)
 }
 
 fn padded(mut data: Vec<u8>) -> Vec<u8> {
@@ -46,7 +46,7 @@ fn both_forms_give_same_flow() {
     let guess = Producer { guess_sock: true, ..Producer::default() };
     for (point, protocol, flags, address) in [(1, 1, 0, V4), (2, 2, 0, V4), (3, 1, 1, V6), (4, 2, 1, V6), (1, 0, 0, V4)]
     {
-        let ours = parse(&new(point, protocol, flags, address), v1_19).unwrap();
+        let ours = decode_flow(&new(point, protocol, flags, address), v1_19).unwrap();
         for (data, producer) in [
             (padded(new(point, protocol, flags, address)), v1_19),
             (old(point, protocol, flags, address), v1_18),
@@ -55,7 +55,7 @@ fn both_forms_give_same_flow() {
             (padded(new(point, protocol, flags, address)), guess),
             (old(point, protocol, flags, address), guess),
         ] {
-            assert_eq!(parse(&data, producer), Ok(ours.clone()), "{data:x?} {producer:?}");
+            assert_eq!(decode_flow(&data, producer), Ok(ours.clone()), "{data:x?} {producer:?}");
         }
     }
 }
@@ -71,7 +71,7 @@ fn ends_verdicts_and_ports() {
         (4, tcp(443, 0), Verdict::Translated, Some("SOCK_XLATE_POINT_POST_DIRECTION_REV")),
         (9, tcp(0, 443), Verdict::Unknown, None),
     ] {
-        let flow = parse(&new(point, 1, 0, V4), Producer::default()).unwrap();
+        let flow = decode_flow(&new(point, 1, 0, V4), Producer::default()).unwrap();
         let is_reverse = matches!(point, 3 | 4);
         assert_eq!((flow.verdict, flow.l4), (verdict, l4), "{point}");
         let sock = Sock { point: TranslationPoint::from_number(point), cookie: 5, cgroup: 9001 };
@@ -83,7 +83,7 @@ fn ends_verdicts_and_ports() {
         assert_eq!((flow.is_reply, summary(&flow).as_str()), (None, "TCP"));
     }
     for (protocol, text) in [(2, "UDP"), (0, "Unknown"), (3, "Unknown")] {
-        assert_eq!(summary(&parse(&new(1, protocol, 0, V4), Producer::default()).unwrap()), text);
+        assert_eq!(summary(&decode_flow(&new(1, protocol, 0, V4), Producer::default()).unwrap()), text);
     }
 }
 
@@ -93,8 +93,8 @@ fn cut_forms_are_incomplete() {
         [(new(1, 1, 0, V4), Producer::default()), (old(1, 1, 0, V4), Producer::from(Release::V1_15))]
     {
         for have in 1..data.len() {
-            let expected = ParseError::Incomplete { message: Message::Sock, needed: data.len(), have };
-            assert_eq!(parse(&data[..have], producer), Err(expected));
+            let expected = HeaderError::Incomplete { message: Message::Sock, needed: data.len(), have };
+            assert_eq!(decode_flow(&data[..have], producer), Err(expected));
         }
     }
 }

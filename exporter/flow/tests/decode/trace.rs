@@ -7,7 +7,7 @@ use eyepiece_flow::decode;
 use eyepiece_flow::decode::Message;
 use eyepiece_flow::flow::{Direction, Verdict};
 
-use crate::{check_cuts, event, parse};
+use crate::{check_cuts, decode_flow, event};
 use eyepiece_tests::notification::{ethernet, ipv4, ipv6, tcp, trace};
 
 fn tcp4() -> Vec<u8> {
@@ -26,7 +26,7 @@ fn headers_of_every_version() {
             .set(16, &[1, 0, 0, 1])
             .set(20, &[2, 0, 0, 0])
             .set(28, &[7, 0, 0, 0]);
-        let flow = parse(&header.packet(&tcp4())).unwrap();
+        let flow = decode_flow(&header.packet(&tcp4())).unwrap();
         assert_eq!(flow.verdict, Verdict::Forwarded);
         assert_eq!(flow.datapath_endpoint, 0x1234);
         assert_eq!((flow.source.identity, flow.destination.identity), (0x0100_0001, 2));
@@ -39,13 +39,13 @@ fn headers_of_every_version() {
 fn ip_trace_id_needs_newest_version() {
     for (version, expected) in [(1, 0), (2, 0x0807_0605_0403_0201)] {
         let length = trace(version).bytes().len();
-        let flow = parse(&trace(version).set(length - 8, &[1, 2, 3, 4, 5, 6, 7, 8]).packet(&[])).unwrap();
+        let flow = decode_flow(&trace(version).set(length - 8, &[1, 2, 3, 4, 5, 6, 7, 8]).packet(&[])).unwrap();
         assert_eq!(flow.ip_trace_id, expected, "version {version}");
     }
 }
 
 #[test]
-fn reasons() {
+fn reason_byte_gives_reply_and_encryption() {
     for (byte, reason, encrypted, is_reply) in [
         (0, 0, false, Some(false)),
         (1, 1, false, Some(false)),
@@ -59,7 +59,7 @@ fn reasons() {
         (8, 8, false, Some(false)),
         (0x7f, 0x7f, false, Some(false)),
     ] {
-        let flow = parse(&trace(0).set(26, &[byte]).packet(&tcp4())).unwrap();
+        let flow = decode_flow(&trace(0).set(26, &[byte]).packet(&tcp4())).unwrap();
         assert_eq!(
             (flow.trace_reason, flow.encrypted, flow.is_reply),
             (Some(reason), encrypted, is_reply),
@@ -81,7 +81,7 @@ fn reason_8_depends_on_release() {
             };
             for byte in [reason, reason | 0x80] {
                 let data = trace(1).set(26, &[byte]).packet(&tcp4());
-                let flow = decode::parse_from(&event(&data), release.into()).unwrap();
+                let flow = decode::decode_flow_from(&event(&data), release.into()).unwrap();
                 assert_eq!((flow.trace_reason, flow.is_reply), (Some(reason), expected), "{release:?} {byte}");
             }
         }
@@ -91,7 +91,7 @@ fn reason_8_depends_on_release() {
 #[test]
 fn proxy_traces_have_destination_port() {
     for (point, port) in [(0, 0), (1, 10_000), (2, 0)] {
-        let flow = parse(&trace(1).set(1, &[point]).set(24, &[0x10, 0x27]).packet(&[])).unwrap();
+        let flow = decode_flow(&trace(1).set(1, &[point]).set(24, &[0x10, 0x27]).packet(&[])).unwrap();
         assert_eq!((flow.observation_point, flow.proxy_port), (Some(point), port));
     }
 }
@@ -112,7 +112,7 @@ fn addresses_before_translation() {
         (1, MAPPED, tcp6, true, "::ffff:192.0.2.1", Some("fd00::1")),
     ] {
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let flow = parse(&trace(1).set(2, &[9]).set(27, &[flags]).set(32, &original).packet(&packet)).unwrap();
+        let flow = decode_flow(&trace(1).set(2, &[9]).set(27, &[flags]).set(32, &original).packet(&packet)).unwrap();
         let ip = flow.ip.unwrap();
         assert_eq!((ip.source, ip.source_translated), (address(source), translated.map(address)));
         assert_eq!((flow.original_ip, flow.direction == Direction::Egress), (is_reported, is_reported));
@@ -121,6 +121,6 @@ fn addresses_before_translation() {
 
 #[test]
 fn translated_address_needs_packet() {
-    let flow = parse(&trace(1).set(2, &[9]).set(32, &[1; 16]).packet(&[])).unwrap();
+    let flow = decode_flow(&trace(1).set(2, &[9]).set(32, &[1; 16]).packet(&[])).unwrap();
     assert_eq!((flow.ip, flow.original_ip, flow.direction), (None, true, Direction::Egress));
 }

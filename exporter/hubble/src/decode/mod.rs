@@ -14,10 +14,10 @@ use crate::proto::observer::get_flows_response::ResponseTypes;
 use crate::proto::relay::NodeStatusEvent;
 use crate::wire;
 use crate::wire::BYTES;
-use number::nanoseconds;
 
 pub use events::{agent, debug, lost};
 pub use flow::flow;
+pub use number::nanoseconds;
 
 /// The content of an `observer.GetFlowsResponse`.
 #[allow(clippy::large_enum_variant, reason = "flows are nearly all of them, and a box would be an allocation each")]

@@ -1,7 +1,7 @@
 //! Numbers of protobuf as the narrower ones of our records.
 
 /// Converts a time to ns since the Unix epoch; times outside of its range saturate.
-pub(super) fn nanoseconds(time: prost_types::Timestamp) -> u64 {
+pub fn nanoseconds(time: prost_types::Timestamp) -> u64 {
     let seconds = u64::try_from(time.seconds).unwrap_or(0);
     seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.nanos).unwrap_or(0))
 }

@@ -9,7 +9,6 @@ use eyepiece_flow::{names, summary, text};
 use super::field::{ascii, open_enum, time, wrapped};
 use super::{l7, layers};
 use crate::extension::kernel_reason;
-use crate::reserved_label;
 use crate::wire::{boolean, message, number, signed, text, texts, written};
 
 /// Name and version of the emitter, if a flow has none.
@@ -195,7 +194,7 @@ pub(super) fn end(
         texts(out, 4, known);
         if known.is_empty()
             && !is_given
-            && let Some(label) = reserved_label(end.identity)
+            && let Some(label) = names::reserved_identity_label(end.identity)
         {
             text(out, 4, label);
         }

@@ -19,11 +19,11 @@ use super::side::Side;
 use crate::proto::flow::{FlowFilter, TcpFlags as ProtoTcpFlags, Workload};
 
 /// Filters of a request, both lists together. Clients send a handful; scripts one for each pod.
-pub const MOST_FILTERS: usize = 10_000;
+pub const MAX_FILTERS: usize = 10_000;
 /// Entries of a request, all fields of all filters together.
-pub const MOST_ENTRIES: usize = 100_000;
+pub const MAX_ENTRIES: usize = 100_000;
 /// Bytes of all texts of a request: no more than a gRPC message has by default.
-const MOST_BYTES: usize = 4 << 20;
+const MAX_BYTES: usize = 4 << 20;
 
 /// Bytes of texts that cost about as much as an entry.
 const BYTES_PER_ENTRY_COST: usize = 16;
@@ -51,7 +51,7 @@ impl Compiler {
     /// Compiles a list of filters.
     pub(super) fn filters(&mut self, list: &'static str, filters: &[FlowFilter]) -> Result<Vec<Filter>, FilterError> {
         self.filters += filters.len();
-        bounded(list, "filters", self.filters, MOST_FILTERS)?;
+        bounded(list, "filters", self.filters, MAX_FILTERS)?;
         filters.iter().map(|filter| self.filter(filter)).collect()
     }
 
@@ -100,9 +100,9 @@ impl Fields<'_> {
     fn has<T>(&mut self, field: &'static str, entries: &[T], bytes: impl Fn(&T) -> usize) -> Result<bool, FilterError> {
         let compiler = &mut *self.compiler;
         compiler.entries += entries.len();
-        bounded(field, "entries", compiler.entries, MOST_ENTRIES)?;
+        bounded(field, "entries", compiler.entries, MAX_ENTRIES)?;
         compiler.bytes += entries.iter().map(bytes).sum::<usize>();
-        bounded(field, "bytes of patterns", compiler.bytes, MOST_BYTES)?;
+        bounded(field, "bytes of patterns", compiler.bytes, MAX_BYTES)?;
         Ok(!entries.is_empty())
     }
 

@@ -7,7 +7,7 @@ pub(super) use regex_automata::meta::Regex;
 use super::pattern_budget::PatternBudget;
 
 /// Bytes of a pattern. Its syntax tree takes some hundred bytes for each.
-const LONGEST: usize = 64 << 10;
+const MAX_PATTERN: usize = 64 << 10;
 /// Bytes of the forward program of one compiled pattern. Upstream bounds repetitions alone, at some 100 kB a pattern.
 const PROGRAM_SIZE: usize = 1 << 20;
 /// Bytes of the states that a lazy DFA keeps.
@@ -37,10 +37,10 @@ pub(super) fn compile(pattern: &str, budget: &mut PatternBudget) -> Result<Regex
 }
 
 fn check_length(bytes: usize) -> Result<(), String> {
-    if bytes <= LONGEST {
+    if bytes <= MAX_PATTERN {
         return Ok(());
     }
-    Err(format!("error parsing regexp: more than {LONGEST} bytes of patterns in one field"))
+    Err(format!("error parsing regexp: more than {MAX_PATTERN} bytes of patterns in one field"))
 }
 
 /// Compiles one pattern that matches where any of a field's entries does. An error comes with the invalid entry.
@@ -59,8 +59,8 @@ pub(super) fn any_of<'a>(entries: &'a [String], budget: &mut PatternBudget) -> R
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST, any_of, compile};
-    use crate::filter::pattern_budget::{MOST_PATTERNS, MOST_WIDE_CLASSES, PatternBudget};
+    use super::{MAX_PATTERN, any_of, compile};
+    use crate::filter::pattern_budget::{MAX_PATTERNS, MAX_WIDE_CLASSES, PatternBudget};
 
     fn matches(pattern: &str, text: &str) -> bool {
         any_of(&[pattern.to_owned()], &mut PatternBudget::default()).expect(pattern).is_match(text)
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn pattern_beyond_its_bounds_fails() {
         let mut budget = PatternBudget::default();
-        for _ in 0..MOST_PATTERNS {
+        for _ in 0..MAX_PATTERNS {
             assert!(compile("a", &mut budget).is_ok());
         }
         assert!(compile("a", &mut budget).is_err());
@@ -218,7 +218,7 @@ mod tests {
         let error = any_of(std::slice::from_ref(&large), &mut PatternBudget::default()).expect_err("too large");
         assert!(error.1.contains("bytes when compiled"), "{error:?}");
         // The longest text that is accepted compiles to too much, so that the bound on length rejects nothing else.
-        for (length, cause) in [(LONGEST - 4, "bytes when compiled"), (LONGEST + 1, "bytes of patterns")] {
+        for (length, cause) in [(MAX_PATTERN - 4, "bytes when compiled"), (MAX_PATTERN + 1, "bytes of patterns")] {
             let text = ["a".repeat(length)];
             let error = any_of(&text, &mut PatternBudget::default()).expect_err("too long");
             assert!(error.1.contains(cause), "{}", error.1);
@@ -239,7 +239,7 @@ mod tests {
             }
             compiled += 1;
         };
-        assert!((2..MOST_PATTERNS / 2).contains(&compiled), "{compiled}");
+        assert!((2..MAX_PATTERNS / 2).contains(&compiled), "{compiled}");
         assert!(error.contains("bytes"), "{error}");
     }
 
@@ -249,10 +249,10 @@ mod tests {
             [(r"\pL", 1), (r"[\D]", 1), (r"[\x{0}-\x{10ffff}]", 1), (r"\D", 0), ("[^/]", 0), ("[a-z]", 0)]
         {
             let mut budget = PatternBudget::default();
-            let most = [format!("(?i){}", class.repeat(MOST_WIDE_CLASSES))];
+            let most = [format!("(?i){}", class.repeat(MAX_WIDE_CLASSES))];
             let is_ok = any_of(&most, &mut budget).is_ok_and(|_| any_of(&[class.to_owned()], &mut budget).is_ok());
             assert!(!is_ok || cost == 0, "{class}");
-            let more = [class.repeat(MOST_WIDE_CLASSES + 1)];
+            let more = [class.repeat(MAX_WIDE_CLASSES + 1)];
             let error = any_of(&more, &mut PatternBudget::default()).err().map(|(_, error)| error);
             assert_eq!(error.is_some_and(|error| error.contains("Unicode classes")), cost == 1, "{class}");
         }

@@ -3,9 +3,9 @@
 use eyepiece_flow::flow::Flow;
 use eyepiece_flow::l7::cluster_name;
 use eyepiece_flow::lookup::{FlowEnd, NameLookup, end_entity};
+use eyepiece_flow::names::reserved_identity_label;
 
 use super::side::Side;
-use crate::reserved_label;
 
 /// Source of labels without one.
 pub(super) const UNSPECIFIED: &str = "unspec";
@@ -62,7 +62,7 @@ impl<'a> Labels<'a> {
         let own = flow.l7.as_ref().map(|l7| side.of(&l7.source_labels, &l7.destination_labels).as_slice());
         match known.filter(|labels| !labels.is_empty()).or(own).unwrap_or_default() {
             [] if flow.metadata.is_none() => {
-                Self::Reserved(reserved_label(side.of(&flow.source, &flow.destination).identity))
+                Self::Reserved(reserved_identity_label(side.of(&flow.source, &flow.destination).identity))
             }
             labels => Self::Given(labels),
         }

@@ -57,7 +57,7 @@ pub(super) enum Matcher {
     HttpPath(Regex),
     HttpUrl(Regex),
     HttpHeader(HashSet<(String, String)>),
-    /// For each entry, the flags that have to be set.
+    /// The flags that each entry requires.
     TcpFlags(Vec<u16>),
     NodeName(NodeNames),
     /// Bit set of the versions' numbers; 0 = no address.

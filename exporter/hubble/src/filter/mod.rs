@@ -19,7 +19,7 @@ mod pattern_budget;
 mod selector;
 mod side;
 
-pub use compile::{MOST_ENTRIES, MOST_FILTERS};
+pub use compile::{MAX_ENTRIES, MAX_FILTERS};
 pub use context::{Context, CpuClock, no_clock};
 pub use error::FilterError;
 pub use filters::Filters;

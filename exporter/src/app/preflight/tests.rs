@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use eyepiece_config::{Listen, Secret, Settings, SourceKind};
+use eyepiece_config::{Enabled, Listen, Secret, Settings, SourceKind};
 use rcgen::{CertificateParams, KeyPair};
 
-use super::check;
+use super::{check, warnings};
 use crate::app::hubble;
 use crate::source::datapath::lock;
 
@@ -196,6 +196,49 @@ fn unusable_sources_are_reported() {
     settings.datapath.drops_ignore = ["NO_SUCH", "no_socket", "NEITHER"].map(str::to_owned).into();
     let found = problems(&settings);
     assert!(found.len() == 2 && found.iter().all(|found| found.starts_with("datapath.drops_ignore: ")), "{found:?}");
+}
+
+#[test]
+fn unusable_metadata_files_warn() {
+    const KUBECONFIG: &str = "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n\
+                              users: [{name: u, user: {token: t}}]\n\
+                              contexts: [{name: c, context: {cluster: c, user: u}}]\ncurrent-context: c\n";
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::fs::write(at("names"), "[[name]]\nname = 'one'\naddresses = ['192.0.2.1']\n").unwrap();
+    std::fs::write(at("kubeconfig"), KUBECONFIG).unwrap();
+    std::fs::write(at("broken"), "a = 1").unwrap();
+    std::fs::write(at("contextless"), KUBECONFIG.replace("current-context: c\n", "")).unwrap();
+    let found = |settings: &Settings| -> Vec<String> {
+        let origins = BTreeMap::from([("metadata.file.path".to_owned(), "--set metadata.file.path".to_owned())]);
+        warnings(settings, &origins).iter().map(ToString::to_string).collect()
+    };
+    const FILE: &str = "metadata.file.path (from --set metadata.file.path): ";
+    const KUBERNETES: &str = "metadata.kubernetes.kubeconfig: cannot read kubeconfig /|";
+    let mut settings = Settings::default();
+    for (names, kubeconfig, expected) in [
+        ("names", "kubeconfig", vec![]),
+        ("pipe", "pipe", vec![]),
+        ("none", "none", vec![format!("{FILE}cannot read /|none: No such file"), format!("{KUBERNETES}none: ")]),
+        ("broken", "broken", vec![format!("{FILE}/|broken: invalid line 1"), format!("{KUBERNETES}broken: ")]),
+        ("names", "contextless", vec![format!("{KUBERNETES}contextless: ")]),
+        ("names", ".", vec![format!("{KUBERNETES}.: ")]),
+    ] {
+        settings.metadata.file.path = Some(at(names));
+        settings.metadata.kubernetes.kubeconfig = Some(at(kubeconfig));
+        let found = found(&settings);
+        assert_eq!(found.len(), expected.len(), "{names} {kubeconfig}: {found:#?}");
+        for (found, expected) in found.iter().zip(expected) {
+            let expected = expected.replace("/|", &format!("{}/", folder.path().display()));
+            assert!(found.starts_with(&expected), "{found} / {expected}");
+        }
+    }
+    settings.metadata.file.path = Some(at("none"));
+    settings.metadata.kubernetes.enabled = Enabled::Off;
+    assert_eq!(found(&settings).len(), 1, "kubernetes is off");
+    settings.source.kind = SourceKind::Hubble;
+    assert_eq!(found(&settings), [""; 0], "flows of another Hubble carry their names");
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub(super) fn build(deps: &SourceDeps<'_>) -> Result<Feed, AppError> {
 /// The preflight has checked the files. They may change later: each connection reads them anew.
 fn config(settings: &HubbleSource) -> Result<Config, SettingError> {
     let address = settings.address.parse().map_err(|error| SettingError::hubble_address(&error))?;
-    Ok(Config { address, options: ClientConfig { tls: tls(&settings.tls), ..ClientConfig::default() } })
+    Ok(Config { address, client: ClientConfig { tls: tls(&settings.tls), ..ClientConfig::default() } })
 }
 
 /// Returns `None`, plaintext, if none of the keys is set.

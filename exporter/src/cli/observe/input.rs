@@ -33,7 +33,7 @@ const CHUNK: usize = 64 << 10;
 /// Selects messages of a file, beside their time.
 pub(super) struct Selection {
     pub(super) kind: EventKind,
-    /// For flows.
+    /// The filters that flows must pass.
     pub(super) filters: Filters,
 }
 
@@ -100,19 +100,20 @@ pub(super) fn read(
         } else {
             printer.print(&event, &mut lines);
             // The reader of a pipe gets the lines so far.
-            if lines.out.len() >= CHUNK || reader.from.buffer().is_empty() {
-                write(&mut lines, silent)?;
-            }
+            write_some(&mut lines, reader.from.buffer().is_empty(), silent)?;
         }
     }
     for event in last {
         printer.print(&event, &mut lines);
-        if lines.out.len() >= CHUNK {
-            write(&mut lines, silent)?;
-        }
+        write_some(&mut lines, false, silent)?;
     }
     printer.finish(&mut lines);
     write(&mut lines, silent)
+}
+
+/// Writes the lines if they are many, or if the next one is not there yet.
+fn write_some(lines: &mut Lines, is_idle: bool, silent: bool) -> Result<(), ObserveError> {
+    if is_idle || lines.out.len() >= CHUNK { write(lines, silent) } else { Ok(()) }
 }
 
 fn write(lines: &mut Lines, silent: bool) -> Result<(), ObserveError> {

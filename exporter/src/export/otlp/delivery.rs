@@ -13,7 +13,7 @@ use super::client::Client;
 use super::counters::ExportCounters;
 use super::retry::{Outcome, pause};
 use crate::support::backoff::{Backoff, BackoffRange};
-use crate::support::export_health::{ExportHealth, Fate};
+use crate::support::export_health::{ExportHealth, FailureOutcome};
 use crate::support::log_limit::LogLimit;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
@@ -50,11 +50,11 @@ impl Reporter {
     }
 
     pub(super) fn failed(&self, message: &str) {
-        self.health.failed(message, Fate::Retried);
+        self.health.failed(message, FailureOutcome::Retried);
     }
 
     pub(super) fn refused(&self, message: &str) {
-        self.health.failed(message, Fate::Dropped);
+        self.health.failed(message, FailureOutcome::Dropped);
     }
 
     pub(super) fn accepted(&self) {

@@ -1,13 +1,11 @@
 //! Exports flows and events as OTLP log records: batches and encodes them, and keeps several requests in flight.
 
-use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use eyepiece_config::{LogEvents, Signal};
 use eyepiece_flow::lookup::NameLookup;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -17,8 +15,6 @@ use super::encode::{FlowEncoder, Pushed, RequestBuilder};
 use super::queue::{self, Item, LogSink, Queue};
 use super::resource::Resource;
 use crate::support::backoff::BackoffRange;
-use crate::support::capabilities;
-use crate::support::capabilities::Capabilities;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
@@ -80,26 +76,26 @@ pub struct LogExporter<T> {
 
 /// Builds a sink for flows and its task, which has to [`run`](LogExporter::run).
 pub fn build<T: Transport>(
-    options: &LogsConfig,
+    config: &LogsConfig,
     resource: &Resource,
     names: Arc<dyn NameLookup>,
     transport: T,
     telemetry: &Telemetry,
 ) -> (LogSink, LogExporter<T>) {
     let counters = ExportCounters::new(telemetry, Signal::Logs);
-    let max_records = options.max_records.clamp(1, MAX_RECORDS);
-    let (sink, queue) = queue::channel(options.capacity, max_records, options.kinds, counters.clone());
-    let in_flight = u32::try_from(options.in_flight.clamp(1, 64)).unwrap_or(1);
+    let max_records = config.max_records.clamp(1, MAX_RECORDS);
+    let (sink, queue) = queue::channel(config.capacity, max_records, config.kinds, counters.clone());
+    let in_flight = u32::try_from(config.in_flight.clamp(1, 64)).unwrap_or(1);
     let reporter = Reporter::new(Signal::Logs, &counters, telemetry);
     let exporter = LogExporter {
         queue,
         encoder: FlowEncoder::new(names),
-        builder: RequestBuilder::new(resource, max_records, options.max_bytes.min(MAX_BYTES)),
-        delivery: Arc::new(Delivery::new(transport, options.backoff, counters.clone(), reporter)),
+        builder: RequestBuilder::new(resource, max_records, config.max_bytes.min(MAX_BYTES)),
+        delivery: Arc::new(Delivery::new(transport, config.backoff, counters.clone(), reporter)),
         counters,
         slots: Arc::new(Semaphore::new(in_flight as usize)),
         in_flight,
-        flush_delay: options.flush_delay,
+        flush_delay: config.flush_delay,
         is_too_large_logged: false,
     };
     (sink, exporter)
@@ -203,46 +199,4 @@ impl<T> Drop for LogExporter<T> {
 
 fn is_past_deadline(stop: &Stop) -> bool {
     stop.borrow().is_some_and(|deadline| Instant::now() >= deadline)
-}
-
-/// Runs a task on a thread and a runtime of its own, so that encoding never delays a health check. The thread has no
-/// capabilities. The returned receiver gets the task's result.
-///
-/// # Errors
-/// The system cannot start a thread or create an event queue.
-pub fn spawn_thread<F>(
-    name: &str,
-    task: impl FnOnce() -> F + Send + 'static,
-) -> io::Result<oneshot::Receiver<F::Output>>
-where
-    F: Future<Output: Send + 'static>,
-{
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (sender, receiver) = oneshot::channel();
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        capabilities::keep(Capabilities::NONE);
-        let output = runtime.block_on(task());
-        // Hanging DNS look-ups must not delay the end.
-        runtime.shutdown_background();
-        // The receiver may have been dropped.
-        sender.send(output).unwrap_or_default();
-    })?;
-    Ok(receiver)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Capabilities, spawn_thread};
-
-    #[tokio::test]
-    async fn thread_has_name_and_no_capabilities() {
-        let task = || async move {
-            let name = std::thread::current().name().map(str::to_owned);
-            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
-            (name, Capabilities::of_status(&status, "CapPrm"))
-        };
-        let result = spawn_thread("otlp-logs", move || async move { tokio::spawn(task()).await });
-        let (name, permitted) = result.unwrap().await.unwrap().unwrap();
-        assert_eq!((name.as_deref(), permitted), (Some("otlp-logs"), Some(Capabilities::NONE)));
-    }
 }

@@ -52,7 +52,7 @@ impl From<&ExportMetricsServiceRequest> for MetricsRequest {
 
 /// The requests of one interval.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Due {
+pub struct MetricsRequests {
     /// Sent in this order.
     pub requests: Vec<MetricsRequest>,
     /// Data points that are too large for a request.
@@ -67,7 +67,7 @@ pub async fn run<T, P, F>(sender: MetricsSender<T>, interval: Duration, mut prod
 where
     T: Transport,
     P: FnMut() -> F,
-    F: Future<Output = Due>,
+    F: Future<Output = MetricsRequests>,
 {
     let interval = interval.max(Duration::from_millis(1));
     let mut ticks = interval_at(Instant::now() + interval, interval);
@@ -89,9 +89,9 @@ where
         }
     };
     let sent = match timeout_at(deadline, produce()).await {
-        Ok(due) => {
-            sender.counters.too_large.add(due.too_large);
-            sender.send_last(due.requests, deadline).await
+        Ok(requests) => {
+            sender.counters.too_large.add(requests.too_large);
+            sender.send_last(requests.requests, deadline).await
         }
         Err(_) => Err("the deadline passed before they were collected".to_owned()),
     };
@@ -125,9 +125,9 @@ impl<T: Transport> MetricsSender<T> {
     }
 
     /// Sends requests until one fails. Returns the pause that the receiver asked for.
-    async fn send_all(&self, due: Due) -> Option<Duration> {
-        self.counters.too_large.add(due.too_large);
-        for request in due.requests {
+    async fn send_all(&self, requests: MetricsRequests) -> Option<Duration> {
+        self.counters.too_large.add(requests.too_large);
+        for request in requests.requests {
             self.counters.io.add(request.body.len() as u64);
             if let Err(Failure { delay, message }) = self.attempt(&request).await {
                 self.counters.requests_failed.add(1);

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn capacity_edges() {
+    fn full_queue_counts_dropped_records() {
         const N: usize = 8;
         for capacity in [0, 1, N - 1, N, N + 1, N * 8] {
             for records in [0, 1, N - 1, N, N + 1, N * 8] {

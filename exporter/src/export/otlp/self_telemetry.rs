@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,12 +29,13 @@ use tracing::warn;
 
 use super::delivery::Transport;
 use super::metrics_sender;
-use super::metrics_sender::{Due, MetricsSender};
+use super::metrics_sender::{MetricsRequests, MetricsSender};
 use super::resource::Resource;
 use super::start_times::StartTimes;
 use super::typed;
+use crate::support::lock::lock;
 use crate::support::shutdown::Stop;
-use crate::support::telemetry::{Kind, SERIES_MAX, Sample, Telemetry};
+use crate::support::telemetry::{Kind, MAX_SERIES, Sample, Telemetry};
 
 /// Exports every `interval` and once more at the stop. Returns by the deadline even if the receiver is unreachable. Needs
 /// a tokio runtime.
@@ -48,13 +49,13 @@ pub async fn run<T: Transport>(
     let collector = match Collector::new(telemetry, resource) {
         Ok(collector) => Arc::new(tokio::sync::Mutex::new(collector)),
         Err(error) => {
-            warn!("cannot export own metrics: {error}");
+            warn!(signal = "metrics", "cannot create the exporter of our own metrics, which are not sent: {error}");
             return;
         }
     };
     let produce = || {
         let collector = Arc::clone(&collector);
-        async move { collector.lock().await.due().await }
+        async move { collector.lock().await.requests().await }
     };
     metrics_sender::run(sender, interval, produce, stop).await;
 }
@@ -80,7 +81,7 @@ impl Collector {
             .with_reader(reader.clone())
             .with_resource(resource.sdk())
             // Room for all series of the registry, and for the shared one.
-            .with_view(|_: &Instrument| Stream::builder().with_cardinality_limit(SERIES_MAX + 1).build().ok())
+            .with_view(|_: &Instrument| Stream::builder().with_cardinality_limit(MAX_SERIES + 1).build().ok())
             .build();
         let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME")).with_version(env!("CARGO_PKG_VERSION"));
         let meter = provider.meter_with_scope(scope.build());
@@ -91,22 +92,22 @@ impl Collector {
     }
 
     /// The request of now.
-    async fn due(&mut self) -> Due {
+    async fn requests(&mut self) -> MetricsRequests {
         register(&self.telemetry, &self.meter, &mut self.known);
         let mut metrics = ResourceMetrics::default();
         if let Err(error) = self.reader.collect(&mut metrics) {
-            warn!("cannot collect own metrics: {error}");
+            warn!("cannot collect our own metrics: {error}");
         }
         let encoded = self.exporter.export(&metrics).await.map_err(|error| error.to_string());
         let decoded = encoded.and_then(|()| self.body.take().map_err(|error| error.to_string()));
         match decoded {
             Ok(mut request) => {
                 self.starts.settle(&mut request);
-                Due { requests: vec![(&request).into()], too_large: 0 }
+                MetricsRequests { requests: vec![(&request).into()], too_large: 0 }
             }
             Err(error) => {
-                warn!("cannot encode own metrics: {error}");
-                Due::default()
+                warn!("cannot encode our own metrics: {error}");
+                MetricsRequests::default()
             }
         }
     }
@@ -118,14 +119,14 @@ struct Body(Arc<Mutex<Bytes>>);
 
 impl Body {
     fn take(&self) -> Result<ExportMetricsServiceRequest, prost::DecodeError> {
-        ExportMetricsServiceRequest::decode(std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+        ExportMetricsServiceRequest::decode(std::mem::take(&mut *lock(&self.0)))
     }
 }
 
 #[async_trait::async_trait]
 impl HttpClient for Body {
     async fn send_bytes(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = decompressed(request)?;
+        *lock(&self.0) = decompressed(request)?;
         Ok(http::Response::new(Bytes::new()))
     }
 }

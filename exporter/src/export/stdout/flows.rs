@@ -45,7 +45,7 @@ pub struct Printer<W> {
 }
 
 /// Builds a sink for flows and its task. The task blocks while the reader of a pipe is slow, so it needs a thread of its
-/// own ([`spawn_thread`](crate::export::otlp::logs::spawn_thread)). Records that find no room in the queue meanwhile are
+/// own ([`spawn_thread`](crate::support::task_thread::spawn_thread)). Records that find no room in the queue meanwhile are
 /// counted.
 pub fn build<W: Write>(
     capacity: usize,

@@ -53,7 +53,7 @@ pub struct FlowTextLookup {
 }
 
 impl FlowTextLookup {
-    /// Looks up what a batch has no name of in the machine's names.
+    /// The names of this machine, used if a batch lacks one.
     pub fn new(names: Arc<dyn NameLookup>) -> Self {
         let (interfaces, kinds) = (HashMap::new(), HashMap::new());
         let (reasons, locations) = (HashMap::new(), HashMap::new());

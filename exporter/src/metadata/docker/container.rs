@@ -10,12 +10,12 @@ pub(super) const MAX_CONTAINERS: usize = 10_000;
 /// The network namespace that a container is in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Network {
-    /// Its own.
+    /// A namespace of its own.
     #[default]
     Own,
-    /// Another container's.
+    /// The namespace of another container.
     Shared,
-    /// The machine's.
+    /// The namespace of the machine.
     Host,
 }
 

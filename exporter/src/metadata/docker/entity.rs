@@ -66,9 +66,8 @@ pub(super) fn entity(container: &Container) -> Entity {
             labels: labels(container),
             workloads: if workload.name.is_empty() { Vec::new() } else { vec![workload] },
         },
-        service: None,
-        dns_names: Vec::new(),
         attributes,
+        ..Entity::default()
     }
 }
 

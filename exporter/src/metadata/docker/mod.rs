@@ -4,9 +4,8 @@
 //! an event may be outdated, what docker answers then is not. A listing once a minute finds what events have
 //! missed, and a daemon that no longer answers. While docker cannot be reached, the last state stays.
 //!
-//! To wire it, `app` passes the settings of `[metadata.docker]` and the registry of names to [`build`], and spawns the
-//! future on the runtime `metadata`. With `CAP_SYS_PTRACE` the network namespace of a container is that of its first
-//! process; without, that of docker's own file of it, which podman lacks.
+//! With `CAP_SYS_PTRACE` the network namespace of a container is that of its first process; without, that of docker's own
+//! file of it, which podman lacks.
 
 mod client;
 mod container;
@@ -29,14 +28,19 @@ use super::provider::ChangeReceiver;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
 
-/// Returns the provider's task, which ends with `stop`; `None` if the settings switch it off.
-pub fn build(
-    config: &Docker,
-    receiver: Arc<dyn ChangeReceiver>,
-    telemetry: &Telemetry,
-    stop: Stop,
-) -> Option<impl Future<Output = ()> + Send + 'static> {
-    (config.enabled != Enabled::Off).then(|| Follower::new(config, receiver, telemetry).run(stop))
+/// The provider.
+pub struct DockerProvider(Follower);
+
+impl DockerProvider {
+    /// Creates the provider; `None` if the settings switch it off.
+    pub fn new(config: &Docker, receiver: Arc<dyn ChangeReceiver>, telemetry: &Telemetry) -> Option<Self> {
+        (config.enabled != Enabled::Off).then(|| Self(Follower::new(config, receiver, telemetry)))
+    }
+
+    /// Follows docker until a shutdown. Needs a tokio runtime.
+    pub async fn run(self, stop: Stop) {
+        self.0.run(stop).await;
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The ids of containers that events named and that are still to be looked at.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
 use super::container::MAX_CONTAINERS;
+use crate::support::lock::lock;
 
 /// What is to be looked at.
 #[derive(Debug, Default)]
@@ -25,7 +26,7 @@ pub(super) struct Pending {
 
 impl Pending {
     fn batch(&self) -> MutexGuard<'_, Batch> {
-        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.batch)
     }
 
     pub(super) fn add(&self, id: Arc<str>) {

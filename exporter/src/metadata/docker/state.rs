@@ -1,4 +1,4 @@
-//! The containers that are known, the keys that lead to them, and what a change of one changes.
+//! The known containers, their keys, and the changes of keys that a change of a container causes.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ struct Known {
 }
 
 impl Known {
-    /// The keys that lead to it, besides its own.
+    /// Its keys besides its id.
     fn keys(&self) -> HashSet<Key> {
         self.namespace.map(Key::Namespace).into_iter().chain(self.addresses.iter().copied().map(Key::Address)).collect()
     }
@@ -63,7 +63,7 @@ impl State {
         let known = Known { entity: Arc::clone(&entity), network, namespace, addresses };
         let (new, old) = (known.keys(), self.containers.insert(Arc::clone(&id), known));
         let kept = old.as_ref().filter(|old| old.network == network).map(Known::keys).unwrap_or_default();
-        // The entity first: a key never leads to one that is not there.
+        // The entity first: the target of a key always exists.
         if old.as_ref().is_none_or(|old| old.entity != entity) {
             changes.push(Change::Set(Key::Container(Arc::clone(&id)), Target::Entity(entity)));
         }
@@ -166,7 +166,7 @@ mod tests {
         fn leads(&self, key: &Key) -> Option<&str> {
             match self.0.get(key)? {
                 Target::Key(Key::Container(id)) => Some(id),
-                other => panic!("{key:?} leads to {other:?}"),
+                other => panic!("{key:?} has the target {other:?}"),
             }
         }
     }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use self::fake::{Answer, FakeDocker};
 use self::recorder::Recorder;
-use super::build;
+use super::DockerProvider;
 use super::client::Client;
 use crate::metadata::provider::{Condition, Key, Target};
 use crate::support::shutdown;
@@ -55,8 +55,8 @@ impl Running {
         let (recorder, telemetry, (stop, stopped)) =
             (Arc::<Recorder>::default(), Telemetry::default(), shutdown::channel());
         let config = Docker { enabled, socket: docker.path().display().to_string() };
-        let task = build(&config, Arc::<Recorder>::clone(&recorder), &telemetry, stopped).expect("it is on");
-        Self { recorder, telemetry, stop, task: tokio::spawn(task) }
+        let provider = DockerProvider::new(&config, Arc::<Recorder>::clone(&recorder), &telemetry).expect("it is on");
+        Self { recorder, telemetry, stop, task: tokio::spawn(provider.run(stopped)) }
     }
 
     async fn wait(&self, what: &str, is_so: impl Fn(&Recorder) -> bool) {
@@ -210,7 +210,7 @@ async fn lost_server_leaves_stale_state() {
 }
 
 #[tokio::test]
-async fn missing_socket_is_no_failure_by_default() {
+async fn missing_socket_fails_only_if_enabled() {
     for (enabled, is_failure) in [(Enabled::Auto, false), (Enabled::On, true)] {
         let mut docker = FakeDocker::start();
         docker.answer("/containers/json", Answer::Json(json!([])));
@@ -229,9 +229,8 @@ async fn missing_socket_is_no_failure_by_default() {
     }
 }
 
-#[tokio::test]
-async fn provider_off_has_no_task() {
+#[test]
+fn provider_can_be_off() {
     let config = Docker { enabled: Enabled::Off, ..Docker::default() };
-    let (_stop, stopped) = shutdown::channel();
-    assert!(build(&config, Arc::<Recorder>::default(), &Telemetry::default(), stopped).is_none());
+    assert!(DockerProvider::new(&config, Arc::<Recorder>::default(), &Telemetry::default()).is_none());
 }

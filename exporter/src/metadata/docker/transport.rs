@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use bollard::BollardRequest;
@@ -16,6 +16,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
+
+use crate::support::lock::lock;
 
 /// How many bytes an answer may have; an endless one, until [`ReadBudget::renew`].
 #[derive(Clone, Debug)]
@@ -63,7 +65,7 @@ pub(super) struct Connections(Arc<Mutex<JoinSet<()>>>);
 
 impl Connections {
     fn spawn(&self, connection: impl Future<Output = hyper::Result<()>> + Send + 'static) {
-        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = lock(&self.0);
         while running.try_join_next().is_some() {}
         // Its error reaches the request, too.
         running.spawn(async move { drop(connection.await) });

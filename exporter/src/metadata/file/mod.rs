@@ -97,6 +97,14 @@ impl FileProvider {
     }
 }
 
+/// Checks a file without using it.
+///
+/// # Errors
+/// Why it cannot be used.
+pub(crate) fn check_file(path: &Path) -> Result<(), String> {
+    read(path).map(drop).map_err(|error| error.to_string())
+}
+
 fn read(path: &Path) -> Result<Content, FileError> {
     let path = || path.to_owned();
     match read_text(&path(), MAX_BYTES) {

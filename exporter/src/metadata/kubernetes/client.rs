@@ -17,17 +17,30 @@ pub(super) fn is_in_cluster() -> bool {
     std::env::var_os(SERVICE_HOST).is_some() && Path::new(TOKEN).exists()
 }
 
+/// Reads a kubeconfig and the files of certificates that it names.
+async fn read(path: &Path) -> Result<Config, String> {
+    let failed = |error| format!("cannot read kubeconfig {}: {}", path.display(), error_chain(&error));
+    let file = Kubeconfig::read_from(path).map_err(failed)?;
+    Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(failed)
+}
+
+/// Checks a kubeconfig without a connection. It blocks, and must not be called on a runtime.
+///
+/// # Errors
+/// What is missing or cannot be read.
+pub(crate) fn check_kubeconfig(path: &Path) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|error| format!("cannot read kubeconfig {}: {error}", path.display()))?;
+    runtime.block_on(read(path)).map(drop)
+}
+
 /// Returns a client. Its credentials are read again as they change.
 ///
 /// # Errors
 /// What is missing or cannot be read.
 pub(super) async fn connect(kubeconfig: Option<&Path>) -> Result<Client, String> {
     let mut config = match kubeconfig {
-        Some(path) => {
-            let failed = |error| format!("cannot read kubeconfig {}: {}", path.display(), error_chain(&error));
-            let file = Kubeconfig::read_from(path).map_err(failed)?;
-            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(failed)?
-        }
+        Some(path) => read(path).await?,
         None => Config::incluster().map_err(|error| {
             format!("cannot use the pod's service account: {}; set metadata.kubernetes.kubeconfig", error_chain(&error))
         })?,

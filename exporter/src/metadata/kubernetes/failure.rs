@@ -6,7 +6,7 @@ use super::objects::Kind;
 use crate::support::error_chain::error_chain;
 
 /// Characters of a server's text that are kept.
-const TEXT_MAX: usize = 400;
+const MAX_TEXT: usize = 400;
 
 /// Why objects of a kind are not current.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// Of a kind's list or watch.
+    /// The failure of a kind's list or watch.
     pub(super) fn new(kind: Kind, error: &watcher::Error) -> Self {
         let (verb, cause) = match error {
             watcher::Error::InitialListFailed(cause) => ("list", Some(cause)),
@@ -48,7 +48,7 @@ impl Failure {
         Self { reason, text: text + hint, needs_list: matches!(status.code, 400 | 410 | 422 | 504) }
     }
 
-    /// A list that does not end.
+    /// The failure of a list that does not end.
     pub(super) fn endless(kind: Kind) -> Self {
         let text = format!("cannot list {}: the list does not end", kind.resource());
         Self { reason: "timeout", text, needs_list: true }
@@ -74,5 +74,5 @@ fn reason(error: &watcher::Error) -> &'static str {
 
 /// A text of the server as one line of bounded length.
 pub(super) fn one_line(text: &str) -> String {
-    text.chars().take(TEXT_MAX).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    text.chars().take(MAX_TEXT).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }

@@ -16,9 +16,9 @@ use super::limits::Limits;
 use super::objects::{Kind, Object};
 use crate::support::backoff::Backoff;
 
-/// What happened to the objects of a kind.
+/// A change of a kind's objects, or of what the follower knows of them.
 #[derive(Debug)]
-pub(super) enum News {
+pub(super) enum ObjectEvent {
     /// A list begins.
     Begin,
     /// An object of a list, or a new or changed one.
@@ -33,6 +33,17 @@ pub(super) enum News {
     Failed(Failure),
 }
 
+impl<K: Into<Object>> From<Event<K>> for ObjectEvent {
+    fn from(event: Event<K>) -> Self {
+        match event {
+            Event::Init => Self::Begin,
+            Event::InitApply(object) | Event::Apply(object) => Self::Set(object.into()),
+            Event::Delete(object) => Self::Remove(object.into()),
+            Event::InitDone => Self::Finish,
+        }
+    }
+}
+
 /// Follows one kind.
 pub(super) struct Follower {
     pub(super) kind: Kind,
@@ -40,14 +51,14 @@ pub(super) struct Follower {
     /// Selects objects by their fields.
     pub(super) fields: Option<String>,
     pub(super) limits: Limits,
-    pub(super) out: mpsc::Sender<(Kind, News)>,
+    pub(super) out: mpsc::Sender<(Kind, ObjectEvent)>,
 }
 
-/// The receiver of news is gone.
+/// The receiver of events is gone.
 struct Closed;
 
 impl Follower {
-    /// Runs until the receiver of news is gone.
+    /// Runs until the receiver of events is gone.
     pub(super) async fn run<K>(self)
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
@@ -73,49 +84,43 @@ impl Follower {
                 biased;
                 Ok(()) = accepted.changed() => {
                     watch_began = Instant::now();
-                    self.send(News::Current).await?;
+                    self.send(ObjectEvent::Current).await?;
                     continue;
                 }
                 event = events.next() => event,
             };
+            let Some(event) = event else { return Ok(()) };
+            if matches!(event, Ok(Event::Init)) {
+                list_began = Instant::now();
+            }
             let failure = match event {
-                None => return Ok(()),
-                Some(Ok(Event::Init)) => {
-                    list_began = Instant::now();
-                    self.send(News::Begin).await?;
+                Ok(Event::InitApply(_)) if list_began.elapsed() > self.limits.listing => Failure::endless(self.kind),
+                Ok(event) => {
+                    self.send(event.into()).await?;
                     continue;
                 }
-                Some(Ok(Event::InitApply(_))) if list_began.elapsed() > self.limits.listing => {
-                    Failure::endless(self.kind)
-                }
-                Some(Ok(Event::InitApply(object) | Event::Apply(object))) => {
-                    self.send(News::Set(object.into())).await?;
-                    continue;
-                }
-                Some(Ok(Event::Delete(object))) => {
-                    self.send(News::Remove(object.into())).await?;
-                    continue;
-                }
-                Some(Ok(Event::InitDone)) => {
-                    self.send(News::Finish).await?;
-                    continue;
-                }
-                Some(Err(error)) => Failure::new(self.kind, &error),
+                Err(error) => Failure::new(self.kind, &error),
             };
             if watch_began.elapsed() > self.limits.backoff.max {
                 backoff.reset();
             }
-            let pause = if failure.is_forbidden() { self.limits.forbidden } else { backoff.delay() };
             let needs_list = failure.needs_list;
-            self.send(News::Failed(failure)).await?;
-            sleep(pause).await;
+            self.pause(failure, backoff).await?;
             if needs_list {
                 return Ok(());
             }
         }
     }
 
-    async fn send(&self, news: News) -> Result<(), Closed> {
-        self.out.send((self.kind, news)).await.map_err(|_| Closed)
+    /// Reports a failure, and waits before the next attempt.
+    async fn pause(&self, failure: Failure, backoff: &mut Backoff) -> Result<(), Closed> {
+        let pause = if failure.is_forbidden() { self.limits.forbidden } else { backoff.delay() };
+        self.send(ObjectEvent::Failed(failure)).await?;
+        sleep(pause).await;
+        Ok(())
+    }
+
+    async fn send(&self, event: ObjectEvent) -> Result<(), Closed> {
+        self.out.send((self.kind, event)).await.map_err(|_| Closed)
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 /// Longest key of a label: a prefix of 253 bytes, a slash, a name of 63 bytes (Kubernetes' validation).
-const KEY_MAX: usize = 317;
-/// Longest value.
-const VALUE_MAX: usize = 63;
+const MAX_KEY: usize = 317;
+/// Longest value of a label that Kubernetes allows.
+const MAX_VALUE: usize = 63;
 /// Labels of one object that are kept; Kubernetes has no limit but the object's size.
-const LABELS_MAX: usize = 64;
+const MAX_LABELS: usize = 64;
 
 /// Where the labels of a pod's namespace stand among its own.
 const NAMESPACE_LABEL: &str = "k8s:io.cilium.k8s.namespace.labels.";
@@ -36,10 +36,10 @@ fn is_kept(key: &str) -> bool {
     !IGNORED.iter().any(|prefix| key.starts_with(prefix)) && !key.contains("beta.kubernetes.io")
 }
 
-/// Labels of an object that Kubernetes could hold, at most [`LABELS_MAX`].
+/// Labels of an object that Kubernetes could hold, at most [`MAX_LABELS`].
 fn valid(labels: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
     let labels = labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    labels.filter(|(key, value)| key.len() <= KEY_MAX && value.len() <= VALUE_MAX).take(LABELS_MAX)
+    labels.filter(|(key, value)| key.len() <= MAX_KEY && value.len() <= MAX_VALUE).take(MAX_LABELS)
 }
 
 /// The labels that a namespace gives to its pods.
@@ -75,7 +75,7 @@ pub(super) fn replace_namespace(labels: &[String], of_namespace: &[String]) -> V
 
 #[cfg(test)]
 mod tests {
-    use super::{LABELS_MAX, is_kept, of_namespace, of_pod, replace_namespace};
+    use super::{MAX_LABELS, is_kept, of_namespace, of_pod, replace_namespace};
 
     #[test]
     fn labels_of_single_pods_are_dropped() {
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn oversized_label_sets_are_cut() {
         let long = (0..1000).map(|number| (format!("key-{number}"), "v".to_owned())).collect();
-        assert_eq!(of_namespace(&long).len(), LABELS_MAX);
+        assert_eq!(of_namespace(&long).len(), MAX_LABELS);
         let huge = [("k".repeat(318), String::new()), ("k".to_owned(), "v".repeat(64))].into();
         assert!(of_namespace(&huge).is_empty());
     }

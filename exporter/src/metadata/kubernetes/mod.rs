@@ -26,25 +26,26 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::warn;
 
-use self::follow::{Follower, News};
+pub(crate) use self::client::check_kubeconfig;
+use self::follow::{Follower, ObjectEvent};
 use self::limits::Limits;
 use self::objects::{EndpointSlice, Job, Kind, Namespace, Node, Pod, ReplicaSet, Service};
 use self::publish::Publication;
-use self::world::Place;
+use self::world::Scope;
 use super::provider::ChangeReceiver;
 use crate::support::backoff::Backoff;
 use crate::support::shutdown::{Stop, requested};
 use crate::support::telemetry::Telemetry;
 
-/// News that wait for the provider: about a page of each list. A full queue stops the reading of answers.
+/// Events that wait for the provider: about a page of each list. A full queue stops the reading of answers.
 const QUEUE: usize = 256;
-/// News that are applied at once: all that wait.
+/// Events that are applied at once: all that wait.
 const BATCH: usize = QUEUE;
 
 /// The provider, not yet running.
 pub struct Kubernetes {
     kubeconfig: Option<PathBuf>,
-    place: Place,
+    scope: Scope,
     receiver: Arc<dyn ChangeReceiver>,
     telemetry: Telemetry,
     limits: Limits,
@@ -52,7 +53,7 @@ pub struct Kubernetes {
 
 impl Kubernetes {
     /// A provider for the node of a name in the cluster of a name. Returns `None` if the settings turn it off, or are
-    /// `auto` and nothing leads to a cluster.
+    /// `auto` and no cluster is configured.
     pub fn new(
         settings: &eyepiece_config::Kubernetes,
         node: &str,
@@ -66,14 +67,14 @@ impl Kubernetes {
             Enabled::Auto => settings.kubeconfig.is_some() || client::is_in_cluster(),
         };
         let limits = Limits::default();
-        let place = Place {
+        let scope = Scope {
             cluster: cluster.to_owned(),
             node: node.to_owned(),
             is_own_only: settings.scope == PodScope::Node,
-            objects_max: limits.objects,
+            max_objects: limits.objects,
         };
         let (kubeconfig, telemetry) = (settings.kubeconfig.clone(), telemetry.clone());
-        is_enabled.then_some(Self { kubeconfig, place, receiver, telemetry, limits })
+        is_enabled.then_some(Self { kubeconfig, scope, receiver, telemetry, limits })
     }
 
     /// Runs until the stop. What was sent to the receiver stays there.
@@ -85,13 +86,13 @@ impl Kubernetes {
     }
 
     async fn provide(self) {
-        let mut publication = Publication::new(self.place.clone(), Arc::clone(&self.receiver), &self.telemetry);
+        let mut publication = Publication::new(self.scope.clone(), Arc::clone(&self.receiver), &self.telemetry);
         let client = self.connect(&mut publication).await;
-        let (out, mut news) = mpsc::channel(QUEUE);
+        let (out, mut events) = mpsc::channel(QUEUE);
         let mut followers = JoinSet::new();
         for kind in Kind::ALL {
             let fields =
-                (kind == Kind::Pods && self.place.is_own_only).then(|| format!("spec.nodeName={}", self.place.node));
+                (kind == Kind::Pods && self.scope.is_own_only).then(|| format!("spec.nodeName={}", self.scope.node));
             let (client, out) = (client.clone(), out.clone());
             let follower = Follower { kind, client, fields, limits: self.limits, out };
             match kind {
@@ -105,15 +106,15 @@ impl Kubernetes {
             };
         }
         let settled_at = Instant::now() + self.limits.settle;
-        let mut batch: Vec<(Kind, News)> = Vec::with_capacity(BATCH);
+        let mut batch: Vec<(Kind, ObjectEvent)> = Vec::with_capacity(BATCH);
         loop {
             tokio::select! {
-                _ = news.recv_many(&mut batch, BATCH) => {}
+                _ = events.recv_many(&mut batch, BATCH) => {}
                 () = wait(publication.next_deadline()) => {}
                 () = sleep_until(settled_at), if !publication.has_begun() && Instant::now() < settled_at => {}
             }
-            for (kind, news) in batch.drain(..) {
-                publication.apply(kind, news, SystemTime::now());
+            for (kind, event) in batch.drain(..) {
+                publication.apply(kind, event, SystemTime::now());
             }
             publication.publish(SystemTime::now(), Instant::now() >= settled_at);
         }

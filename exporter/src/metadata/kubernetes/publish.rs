@@ -1,4 +1,4 @@
-//! Applies news to the world, and sends what follows to the receiver.
+//! Applies events of objects to the world, and sends the changes of entities to the receiver.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use eyepiece_semconv::{attribute, metric};
 use tracing::warn;
 
-use super::follow::News;
+use super::follow::ObjectEvent;
 use super::health::Health;
 use super::objects::Kind;
-use super::world::{Dropped, Place, World};
+use super::world::{Dropped, Scope, World};
 use crate::metadata::provider::{Change, ChangeReceiver, Condition, Key, Provider, Target};
 use crate::support::telemetry::{Number, Telemetry};
 
@@ -33,13 +33,13 @@ fn seconds(now: SystemTime) -> i64 {
 }
 
 impl Publication {
-    pub(super) fn new(place: Place, receiver: Arc<dyn ChangeReceiver>, telemetry: &Telemetry) -> Self {
+    pub(super) fn new(scope: Scope, receiver: Arc<dyn ChangeReceiver>, telemetry: &Telemetry) -> Self {
         let dropped = |reason| {
             telemetry.counter(metric::EYEPIECE_KUBERNETES_OBJECTS_DROPPED.name, &[(attribute::EYEPIECE_REASON, reason)])
         };
         let mut publication = Self {
-            node: place.node.clone(),
-            world: World::new(place),
+            node: scope.node.clone(),
+            world: World::new(scope),
             health: Health::new(),
             receiver,
             telemetry: telemetry.clone(),
@@ -52,11 +52,11 @@ impl Publication {
         publication
     }
 
-    /// Applies news.
-    pub(super) fn apply(&mut self, kind: Kind, news: News, now: SystemTime) {
-        match news {
-            News::Begin => self.world.begin(kind),
-            News::Set(object) => match self.world.set(&object, seconds(now)) {
+    /// Applies an event of an object, or of a list or watch.
+    pub(super) fn apply(&mut self, kind: Kind, event: ObjectEvent, now: SystemTime) {
+        match event {
+            ObjectEvent::Begin => self.world.begin(kind),
+            ObjectEvent::Set(object) => match self.world.set(&object, seconds(now)) {
                 Ok(()) => {}
                 Err(Dropped::Limit) => {
                     if self.limit.get() == 0 {
@@ -69,15 +69,15 @@ impl Publication {
                 }
                 Err(Dropped::Invalid) => self.invalid.add(1),
             },
-            News::Remove(object) => self.world.remove(&object),
-            News::Finish => {
+            ObjectEvent::Remove(object) => self.world.remove(&object),
+            ObjectEvent::Finish => {
                 self.world.finish(kind);
                 if kind == Kind::Nodes && !self.world.knows_own_node() {
                     warn!(node = self.node, "kubernetes: the cluster has no node of the name in node.name");
                 }
             }
-            News::Current => self.health.current(kind),
-            News::Failed(failure) => {
+            ObjectEvent::Current => self.health.current(kind),
+            ObjectEvent::Failed(failure) => {
                 let reason = [(attribute::EYEPIECE_REASON, failure.reason)];
                 self.telemetry.counter(metric::EYEPIECE_KUBERNETES_FAILURES.name, &reason).add(1);
                 self.health.failed(kind, failure, now);
@@ -126,7 +126,7 @@ impl Publication {
     }
 }
 
-/// What changes lead to, from nothing.
+/// Returns the entries after changes to none.
 fn last_of(changes: Vec<Change>) -> Vec<(Key, Target)> {
     let mut entries = HashMap::new();
     for change in changes {

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::{Kubernetes, Limits, Place};
+use super::{Kubernetes, Limits, Scope};
 use crate::metadata::provider::{Change, ChangeReceiver, Condition, Key, Provider, Target};
 use crate::support::backoff::BackoffRange;
 use crate::support::shutdown;
@@ -150,7 +150,7 @@ impl Scene {
         let (recorder, telemetry) = (Arc::<Recorder>::default(), Telemetry::default());
         let provider = Kubernetes {
             kubeconfig: Some(kubeconfig.path().to_owned()),
-            place: Place { cluster: "kind".into(), node: "node-1".into(), is_own_only: false, objects_max: 100 },
+            scope: Scope { cluster: "kind".into(), node: "node-1".into(), is_own_only: false, max_objects: 100 },
             receiver: Arc::<Recorder>::clone(&recorder),
             telemetry: telemetry.clone(),
             limits: limits(),

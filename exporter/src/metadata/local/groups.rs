@@ -1,4 +1,4 @@
-//! Which control groups and network namespaces lead where: by a scan of all, and by single new folders.
+//! The targets of control groups and network namespaces: by a scan of all, and by single new folders.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,13 +16,13 @@ pub(super) const MAX_FOLDERS: usize = 16_384;
 /// Processes of a new folder that are looked at: a container's first ones are all in its namespace.
 const FIRST_PROCESSES: usize = 4;
 
-/// What was sent, and how to find out what is.
+/// The entries that were sent, and the trees that they are read from.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     trees: Vec<Tree>,
     own_namespace: Option<u32>,
     entries: HashMap<Key, Target>,
-    /// Whether a container's namespace could not be read for want of a capability.
+    /// Whether a container's namespace could not be read because a capability is missing.
     is_denied: bool,
 }
 
@@ -36,12 +36,12 @@ impl Groups {
         &self.trees
     }
 
-    /// Returns whether a container's namespace could not be read for want of a capability.
+    /// Returns whether a container's namespace could not be read because a capability is missing.
     pub(super) const fn is_denied(&self) -> bool {
         self.is_denied
     }
 
-    /// The number of control groups that lead somewhere.
+    /// The number of control groups with a target.
     pub(super) fn count(&self) -> usize {
         self.entries.keys().filter(|key| matches!(key, Key::ControlGroup(_))).count()
     }
@@ -70,7 +70,8 @@ impl Groups {
             {
                 found.insert(key, target);
             }
-            if let Some((key, target)) = self.entry_of_namespace(id, &owner) {
+            let is_in_group = || process::control_groups(id).as_ref() == Some(&text);
+            if let Some((key, target)) = self.entry_of_namespace(id, &owner, is_in_group) {
                 // A container that joins another one's namespace does not take it over.
                 let is_known = self.entries.get(&key) == Some(&target);
                 if is_known || !found.contains_key(&key) {
@@ -91,7 +92,10 @@ impl Groups {
         let owner = Owner::of_path(path);
         let mut found: Vec<_> = entry_of_folder(tree, folder).into_iter().collect();
         let processes = process::of_group(folder, FIRST_PROCESSES);
-        let namespace = processes.iter().find_map(|id| self.entry_of_namespace(*id, &owner));
+        let namespace = processes.iter().find_map(|id| {
+            let is_in_group = || process::of_group(folder, usize::MAX).contains(id);
+            self.entry_of_namespace(*id, &owner, is_in_group)
+        });
         let is_settled = namespace.is_some() || !matches!(owner, Owner::Container { .. } | Owner::Pod(_));
         found.extend(namespace);
         let changes = found.into_iter().filter(|(key, target)| self.entries.get(key) != Some(target));
@@ -105,13 +109,21 @@ impl Groups {
     }
 
     /// The namespace of a container's or pod's process, unless it is the host's.
-    fn entry_of_namespace(&mut self, process: u32, owner: &Owner<'_>) -> Option<(Key, Target)> {
+    ///
+    /// The process can have ended and its id be in use again. So `is_in_group` is called after the namespace was read, and
+    /// returns whether the process is still in the owner's control group.
+    fn entry_of_namespace(
+        &mut self,
+        process: u32,
+        owner: &Owner<'_>,
+        is_in_group: impl FnOnce() -> bool,
+    ) -> Option<(Key, Target)> {
         if !matches!(owner, Owner::Container { .. } | Owner::Pod(_)) {
             return None;
         }
         let namespace = process::namespace(process);
         self.is_denied |= namespace.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
-        let namespace = namespace.ok().filter(|inode| Some(*inode) != self.own_namespace)?;
+        let namespace = namespace.ok().filter(|inode| Some(*inode) != self.own_namespace && is_in_group())?;
         Some((Key::Namespace(namespace), targets::of_owner(owner)?))
     }
 
@@ -138,7 +150,13 @@ fn key_of(folder: &Path) -> Option<Key> {
 mod tests {
     use std::collections::HashMap;
     use std::fs;
+    use std::fs::OpenOptions;
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
     use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use nix::sys::stat::Mode;
 
     use super::Groups;
     use crate::metadata::local::hierarchy::{Tree, id};
@@ -198,6 +216,33 @@ mod tests {
         groups.own_namespace = Some(own);
         groups.entries = HashMap::new();
         let (changes, is_settled) = groups.look(&scope);
-        assert!(!is_settled && changes.len() == 1, "the host's namespace leads to no container: {changes:?}");
+        assert!(!is_settled && changes.len() == 1, "the host's namespace has no container: {changes:?}");
+    }
+
+    #[test]
+    fn namespace_of_reused_id_leads_nowhere() {
+        let root = tempfile::tempdir().unwrap();
+        let scope = root.path().join(format!("docker/{A}"));
+        fs::create_dir_all(&scope).unwrap();
+        // The first reader finds this process, later ones find none.
+        let processes = scope.join("cgroup.procs");
+        nix::unistd::mkfifo(&processes, Mode::S_IRWXU).unwrap();
+        let mut groups = groups(root.path());
+        groups.own_namespace = None;
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let mut writer = OpenOptions::new().write(true).open(&processes).unwrap();
+                writeln!(writer, "{}", std::process::id()).unwrap();
+                drop(writer);
+                while !is_over.load(Ordering::Relaxed) {
+                    drop(OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(&processes));
+                }
+            });
+            let found = groups.look(&scope);
+            is_over.store(true, Ordering::Relaxed);
+            let expected = Change::Set(Key::ControlGroup(id(&scope).unwrap()), container());
+            assert_eq!(found, (vec![expected], false));
+        });
     }
 }

@@ -23,9 +23,9 @@ use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
 
-/// Between two scans, for what makes no folder: a process that enters a namespace, a folder that is gone.
+/// Pause between two scans, which find changes without a new folder: a removed one, a process that enters a namespace.
 const SCAN_INTERVAL: Duration = Duration::from_secs(30);
-/// Between two scans because events were lost.
+/// Pause between two scans because events were lost.
 const MIN_INTERVAL: Duration = Duration::from_secs(5);
 /// When a new folder is looked at again: a runtime makes the folder first, then the process, then its namespace.
 const LOOKS: [Duration; 4] =
@@ -39,7 +39,7 @@ pub struct LocalProvider {
     receiver: Arc<dyn ChangeReceiver>,
     incidents: Incidents,
     waiting: Vec<Waiting>,
-    /// Whether the want of a capability is logged.
+    /// Whether the missing capability is logged.
     is_denied: bool,
 }
 
@@ -222,10 +222,12 @@ mod tests {
     /// The kernel's own tree, where it may be written.
     #[tokio::test]
     async fn real_groups_are_sent() {
-        let Some(tree) = Tree::all().into_iter().find(|tree| tree.is_unified) else { return };
+        let Some(tree) = Tree::all().into_iter().find(|tree| tree.is_unified) else {
+            eyepiece_tests::skip!("the machine has no unified tree of control groups");
+        };
         let root = tree.root.join(format!("eyepiece-{}", std::process::id()));
-        if fs::create_dir(&root).is_err() {
-            return;
+        if let Err(error) = fs::create_dir(&root) {
+            eyepiece_tests::skip!("cannot create {}: {error}", root.display());
         }
         follow(&root, |scope| fs::create_dir_all(scope).unwrap()).await;
         for folder in

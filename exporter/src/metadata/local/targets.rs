@@ -1,4 +1,4 @@
-//! What the owner of a control group leads to: a container, a pod, or an entity of this machine.
+//! The target of a control group's owner: a container, a pod, or an entity of this machine.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::metadata::provider::{Entity, EntityKind, Key, Target};
 /// The namespace of units and processes.
 const HOST: &str = "host";
 
-/// What an owner leads to; `None` if the path names nothing.
+/// Returns the target of an owner; `None` if the path names nothing.
 pub(super) fn of_owner(owner: &Owner<'_>) -> Option<Target> {
     match owner {
         Owner::Other => None,

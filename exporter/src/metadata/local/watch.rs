@@ -1,16 +1,14 @@
 //! Watches the folders of control groups for new ones, by inotify.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use nix::sys::inotify::{AddWatchFlags, WatchDescriptor};
 
 use super::groups::MAX_FOLDERS;
 use super::hierarchy::walk;
+use crate::support::inotify::{Events, Readiness};
 
 /// Changes of folders that make or move a control group.
 const CHANGES: AddWatchFlags =
@@ -18,9 +16,8 @@ const CHANGES: AddWatchFlags =
 
 /// The watched folders.
 pub(super) struct FolderWatch {
-    inotify: Inotify,
-    /// A second handle on the descriptor, so that it stays open as long as the runtime knows it.
-    ready: AsyncFd<OwnedFd>,
+    inotify: Events,
+    ready: Readiness,
     folders: HashMap<WatchDescriptor, PathBuf>,
     /// Whether a folder could not be watched: only scans see what is new in it.
     is_partial: bool,
@@ -29,10 +26,8 @@ pub(super) struct FolderWatch {
 impl FolderWatch {
     /// Watches nothing yet. Needs a tokio runtime.
     pub(super) fn new() -> std::io::Result<Self> {
-        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-        let handle = inotify.as_fd().try_clone_to_owned()?;
-        // SAFETY: an open descriptor of our own that closes only when the `AsyncFd` is dropped.
-        let ready = unsafe { AsyncFd::register_with_interest(handle, Interest::READABLE) }?;
+        let inotify = Events::new()?;
+        let ready = Readiness::new(&inotify)?;
         Ok(Self { inotify, ready, folders: HashMap::new(), is_partial: false })
     }
 
@@ -42,7 +37,7 @@ impl FolderWatch {
         let room = MAX_FOLDERS.saturating_sub(self.folders.len());
         let is_whole = walk(root.to_owned(), room, |folder| {
             // Watched before the folder is read: what is made meanwhile is an event.
-            match self.inotify.add_watch(folder, CHANGES) {
+            match self.inotify.watch(folder, CHANGES) {
                 Ok(descriptor) => {
                     self.folders.insert(descriptor, folder.to_owned());
                 }
@@ -64,30 +59,19 @@ impl FolderWatch {
     /// Returns the new folders, once there are any; `None` if events were lost, or if they cannot be read.
     pub(super) async fn created(&mut self) -> Option<Vec<PathBuf>> {
         loop {
-            let mut guard = self.ready.readable().await.ok()?;
-            guard.clear_ready();
+            self.ready.ready().await.ok()?;
+            let Self { inotify, folders, .. } = self;
             let mut created = Vec::new();
-            let mut has_lost = false;
-            loop {
-                match self.inotify.read_events() {
-                    Ok(events) => {
-                        for event in events {
-                            has_lost |= event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW);
-                            if event.mask.contains(AddWatchFlags::IN_IGNORED) {
-                                self.folders.remove(&event.wd);
-                            } else if event.mask.contains(AddWatchFlags::IN_ISDIR)
-                                && let (Some(folder), Some(name)) = (self.folders.get(&event.wd), event.name)
-                            {
-                                created.push(folder.join(name));
-                            }
-                        }
-                    }
-                    Err(Errno::EINTR) => {}
-                    Err(Errno::EAGAIN) => break,
-                    Err(_) => return None,
+            let has_lost = inotify.read(|event| {
+                if event.mask.contains(AddWatchFlags::IN_IGNORED) {
+                    folders.remove(&event.wd);
+                } else if event.mask.contains(AddWatchFlags::IN_ISDIR)
+                    && let (Some(folder), Some(name)) = (folders.get(&event.wd), event.name)
+                {
+                    created.push(folder.join(name));
                 }
-            }
-            if has_lost {
+            });
+            if has_lost.ok()? {
                 return None;
             }
             if !created.is_empty() {

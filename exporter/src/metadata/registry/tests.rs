@@ -1,4 +1,4 @@
-//! Precedence, keys that lead to keys, removal, and what churn leaves behind.
+//! Precedence, keys as targets of keys, removal, and churn.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new() -> Self {
         let (symbols, publisher) = (Symbols::default(), Publisher::default());
-        Self { registry: Registry::new(symbols.clone(), publisher.clone()), symbols, publisher }
+        Self { registry: Registry::new(symbols.clone(), publisher.clone(), Vec::new()), symbols, publisher }
     }
 
     fn apply(&self, provider: Provider, changes: impl IntoIterator<Item = Change>) -> Arc<Snapshot> {
@@ -55,7 +55,7 @@ fn set(key: Key, target: Target) -> Change {
     Change::Set(key, target)
 }
 
-/// The name that a link leads to; empty for none.
+/// The name of a link's entity; empty for none.
 fn name(snapshot: &Snapshot, link: Option<EntityLink>) -> String {
     let Some(EntityLink { entity, name, identity }) = link else { return String::new() };
     assert_eq!(identity, 4711);
@@ -101,7 +101,7 @@ fn keys_lead_on_four_times() {
     assert_eq!(named(&snapshot, "10.0.0.1"), "");
     let snapshot = bench.apply(Provider::Docker, [set(container("c"), entity("web"))]);
     assert_eq!(named(&snapshot, "10.0.0.1"), "web", "the last one came last");
-    // Another provider's entity is used while the first one's target leads nowhere.
+    // Another provider's entity is used while the first one's target has none.
     let snapshot = bench.apply(Provider::Dns, [set(at("10.0.0.1"), entity("dns"))]);
     assert_eq!(named(&snapshot, "10.0.0.1"), "web");
     let snapshot = bench.apply(Provider::Docker, [Change::Remove(container("c"))]);
@@ -188,13 +188,13 @@ fn churn_leaves_nothing() {
         bench.snapshot();
         assert_eq!(bench.symbols.count(), 502, "those of this round, the chain's and the empty one");
         let state = bench.registry.state();
-        assert_eq!((state.entries.len(), state.leads_to.len(), state.numbers.len()), (502, 501, 501));
+        assert_eq!((state.entries.len(), state.entity_numbers.len(), state.numbers.len()), (502, 501, 501));
         assert_eq!((state.referrers.len(), state.free.len() <= 501), (1, true));
     }
     bench.registry.replace(Provider::Docker, Vec::new());
     bench.snapshot();
     let state = bench.registry.state();
-    let left = [state.entries.len(), state.leads_to.len(), state.numbers.len(), state.referrers.len()];
+    let left = [state.entries.len(), state.entity_numbers.len(), state.numbers.len(), state.referrers.len()];
     assert_eq!((left, bench.symbols.count()), ([0; 4], 1));
 }
 

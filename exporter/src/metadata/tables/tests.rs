@@ -55,32 +55,6 @@ fn addresses_have_expected_owners() {
 }
 
 #[test]
-fn longest_prefix_wins() {
-    let symbols = Symbols::default();
-    let mut tables = sample(&symbols);
-    for (address, length, identity) in
-        [("10.0.0.0", 8, 1), ("10.1.2.3", 16, 2), ("10.1.0.7", 99, 3), ("0.0.0.0", 0, 4), ("fd00::", 8, 5)]
-    {
-        tables.add_prefix(ip(address), length, identity);
-    }
-    tables.set_endpoint_identity(1, 1001);
-    for (address, identity) in [
-        ("10.0.0.7", 1001),
-        ("fd00::7", 1001),
-        ("10.0.0.99", 1),
-        ("10.1.9.9", 2),
-        ("10.1.0.7", 3),
-        ("9.9.9.9", 4),
-        ("fdff::1", 5),
-        ("2001:db8::1", 0),
-        ("192.0.2.1", 4),
-        ("::ffff:10.1.9.9", 0),
-    ] {
-        assert_eq!(tables.identity(&ip(address), tables.end(&ip(address))), identity, "{address}");
-    }
-}
-
-#[test]
 fn interfaces_and_namespaces_are_found() {
     let symbols = Symbols::default();
     let mut tables = sample(&symbols);

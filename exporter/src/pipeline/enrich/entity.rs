@@ -1,4 +1,4 @@
-//! Names the ends of flows by the entities that providers know.
+//! Names the ends of flows by the entities of providers.
 
 use std::net::IpAddr;
 
@@ -6,9 +6,9 @@ use eyepiece_flow::event::{Totals, TrafficDelta};
 use eyepiece_flow::flow::{End, Flow, L4};
 use eyepiece_flow::interner::Symbol;
 
-use crate::metadata::{EntityLink, IDENTITY_WORLD, Snapshot};
+use crate::metadata::{EntityLink, IDENTITY_HOST, IDENTITY_WORLD, Snapshot};
 
-/// What leads to the entity of an end, beside its endpoint.
+/// The keys of an end's entity, beside its endpoint.
 #[derive(Clone, Copy, Debug, Default)]
 struct Hints<'a> {
     address: Option<&'a IpAddr>,
@@ -58,6 +58,40 @@ pub(super) fn name_totals(totals: &Totals, ends: &mut (End, End), names: &Snapsh
     by_sockets(&totals.traffic, &mut source, &mut destination);
     name(&mut ends.0, source, names);
     name(&mut ends.1, destination, names);
+}
+
+/// Why a local end of a flow has no entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unnamed {
+    /// No provider has an entry for the endpoint's network namespace, nor for the end's address.
+    UnknownEndpoint,
+    /// The host's end, of which no socket was seen.
+    NoSocket,
+    /// The host's end, whose socket's control group no provider knows.
+    UnknownControlGroup,
+}
+
+impl Unnamed {
+    /// The reasons, as metrics have them.
+    pub const NAMES: [&'static str; 3] = ["unknown_endpoint", "no_socket", "unknown_control_group"];
+}
+
+/// Why the local ends of a flow of the datapath, source and destination, have no entity; `None` for one that has, and
+/// while no provider has any entry.
+#[inline]
+pub fn unnamed(flow: &Flow, names: &Snapshot) -> [Option<Unnamed>; 2] {
+    let Some(traffic) = &flow.traffic else { return [None; 2] };
+    if flow.source.entity != 0 && flow.destination.entity != 0 || names.has_no_entities() {
+        return [None; 2];
+    }
+    let why = |end: &End, group| match (end.endpoint, end.identity) {
+        _ if end.entity != 0 => None,
+        (1.., _) => Some(Unnamed::UnknownEndpoint),
+        (0, IDENTITY_HOST) if group == 0 => Some(Unnamed::NoSocket),
+        (0, IDENTITY_HOST) => Some(Unnamed::UnknownControlGroup),
+        _ => None,
+    };
+    [why(&flow.source, traffic.source_cgroup()), why(&flow.destination, traffic.destination_cgroup())]
 }
 
 /// Adds the control group of the machine's own socket at one end.

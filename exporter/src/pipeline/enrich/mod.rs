@@ -2,6 +2,8 @@
 
 mod entity;
 
+pub use entity::{Unnamed, unnamed};
+
 use std::net::IpAddr;
 
 use eyepiece_flow::debug_event::DebugEvent;
@@ -82,8 +84,8 @@ fn foreign(flow: &mut Flow, tables: &Tables) {
         let info = if is_mapped { tables.world() } else { tables.end(&address) };
         if flow.l7.is_none() {
             end.endpoint = info.endpoint;
-            if end.identity == 0 {
-                end.identity = tables.identity(&address, info);
+            if end.identity == 0 && info.kind != EndKind::World {
+                end.identity = info.identity;
             }
         }
         // An end with an unknown address is the world only by its identity.
@@ -97,9 +99,9 @@ fn foreign(flow: &mut Flow, tables: &Tables) {
 /// Fills in the address of a socket event's own end, by its control group. Returns false if the group, or an address of
 /// the event's family in it, is unknown.
 #[inline]
-pub fn socket(flow: &mut Flow, tables: &Tables) -> bool {
+pub fn socket(flow: &mut Flow, names: &Snapshot) -> bool {
     let (Some(sock), Some(ip)) = (&flow.sock, &mut flow.ip) else { return true };
-    let Some(address) = tables.control_group(sock.cgroup, ip.version) else { return false };
+    let Some(address) = names.address_of_control_group(sock.cgroup, ip.version) else { return false };
     if sock.point.is_reverse() {
         ip.destination = address;
         flow.no_destination_address = false;
@@ -114,7 +116,6 @@ pub fn socket(flow: &mut Flow, tables: &Tables) -> bool {
 pub fn debug(event: &mut DebugEvent, names: &Snapshot) {
     if event.source.endpoint != 0 {
         event.source.name = names.links().endpoint_name(event.source.endpoint);
-        event.source.identity = names.links().endpoint_identity(event.source.endpoint);
         entity::name_endpoint(&mut event.source, names);
     }
 }
@@ -146,8 +147,7 @@ pub fn ends(totals: &Totals, names: &Snapshot) -> (End, End) {
 fn own(end: &mut Option<EndInfo>, endpoint: u16, tables: &Tables) {
     if end.is_none_or(|end| end.kind == EndKind::World || end.shared) {
         let name = tables.endpoint_name(endpoint);
-        let identity = tables.endpoint_identity(endpoint);
-        *end = Some(EndInfo { endpoint, identity, name, kind: EndKind::Endpoint, shared: false, learned: false });
+        *end = Some(EndInfo { endpoint, name, kind: EndKind::Endpoint, ..EndInfo::default() });
     }
 }
 
@@ -166,11 +166,11 @@ mod tests {
     use std::net::IpAddr;
 
     use eyepiece_flow::event::TrafficDelta;
-    use eyepiece_flow::flow::{Direction, EVENT_DROP, EVENT_TRACE, EventType, Flow, Ip, Sock, TranslationPoint};
+    use eyepiece_flow::flow::{Direction, EVENT_DROP, EVENT_TRACE, EventType, Flow, Ip};
     use eyepiece_flow::interner::Symbols;
     use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
-    use super::{Tables, enrich, socket};
+    use super::{Tables, enrich};
     use crate::metadata::{InterfaceInfo, Snapshot};
 
     const NEW: Option<u8> = Some(0);
@@ -290,17 +290,13 @@ mod tests {
     fn other_datapaths_use_addresses_alone() {
         use Direction::{Egress, Ingress};
         let symbols = Symbols::default();
-        let mut tables = tables(&symbols);
-        tables.add_prefix("10.7.0.0".parse().unwrap(), 16, 4711);
-        tables.add_prefix("10.0.0.2".parse().unwrap(), 32, 4712);
-        tables.set_endpoint_identity(1, 1001);
-        let tables = Snapshot::from(tables);
+        let tables = Snapshot::from(tables(&symbols));
         let text =
             |end: eyepiece_flow::flow::End| format!("{} {} {}", end.endpoint, symbols.text(end.name), end.identity);
         for (source, destination, ends, direction) in [
-            ("10.0.0.1", "10.7.7.7", ["1 a 1001", "0  4711"], Egress),
+            ("10.0.0.1", "10.7.7.7", ["1 a 0", "0  0"], Egress),
             // The hook's endpoint does not replace an unknown address.
-            ("10.9.9.8", "10.0.0.1", ["0  0", "1 a 1001"], Ingress),
+            ("10.9.9.8", "10.0.0.1", ["0  0", "1 a 0"], Ingress),
             ("192.0.2.1", "10.0.0.2", ["0 host 1", "2 b 0"], Ingress),
         ] {
             let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some((source, destination)));
@@ -313,32 +309,5 @@ mod tests {
         (flow.traffic, flow.source.identity, flow.destination.identity) = (None, 5, 2);
         enrich(&mut flow, &tables);
         assert_eq!([text(flow.source), text(flow.destination)], ["1 a 5", "0 world 2"]);
-    }
-
-    #[test]
-    fn control_group_gives_socket_address() {
-        let symbols = Symbols::default();
-        let mut tables = tables(&symbols);
-        let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        tables.add_control_group(9001, [address("10.0.0.1"), address("fe80::7"), address("10.0.0.9")]);
-        for (cgroup, point, version, expected) in [
-            (9001, 1, 4, Some(("10.0.0.1", "9.9.9.9"))),
-            (9001, 4, 4, Some(("9.9.9.9", "10.0.0.1"))),
-            (9001, 2, 6, Some(("fe80::7", "9.9.9.9"))),
-            (9002, 1, 4, None),
-        ] {
-            let mut flow = flow(7, None, None, 0, Some(("9.9.9.9", "9.9.9.9")));
-            let point = TranslationPoint::from_number(point);
-            flow.sock = Some(Sock { point, cookie: 1, cgroup });
-            flow.traffic = None;
-            (flow.no_source_address, flow.no_destination_address) = (!point.is_reverse(), point.is_reverse());
-            flow.ip.as_mut().unwrap().version = version;
-            assert_eq!(socket(&mut flow, &tables), expected.is_some());
-            if let Some((source, destination)) = expected {
-                let ip = flow.ip.unwrap();
-                assert_eq!((ip.source, ip.destination), (address(source), address(destination)));
-                assert!(!flow.no_source_address && !flow.no_destination_address);
-            }
-        }
     }
 }

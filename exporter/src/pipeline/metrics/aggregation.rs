@@ -16,7 +16,7 @@ use super::labels::{self, Labels, PackedLabels};
 use super::series::{Slot, Table};
 use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, PointNames, Snapshot};
 use super::view::{Member, Members, SeriesKey, Tables, View, interface_name};
-use crate::metadata::Tables as Links;
+use crate::metadata::Snapshot as NameSnapshot;
 
 /// Default limit of a metric's series: that of OpenTelemetry's SDKs.
 pub const MAX_SERIES: usize = 2000;
@@ -40,13 +40,13 @@ pub struct Contexts {
 /// Contexts of each metric, as Hubble's handlers have them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricContexts {
-    /// Of `hubble.drop`.
+    /// Contexts of `hubble.drop`.
     pub drop: Contexts,
-    /// Of `hubble.flows_processed`.
+    /// Contexts of `hubble.flows_processed`.
     pub flows: Contexts,
-    /// Of `hubble.tcp_flags`.
+    /// Contexts of `hubble.tcp_flags`.
     pub tcp: Contexts,
-    /// Of `hubble.flow.io` and `hubble.flow.packets`.
+    /// Contexts of `hubble.flow.io` and `hubble.flow.packets`.
     pub io: Contexts,
 }
 
@@ -112,9 +112,9 @@ impl Aggregation {
     pub fn new(config: Config, start: u64) -> Self {
         let table = || Table::new(config.max_series);
         let interfaces = Table::new(config.max_series);
-        let (symbols, links) = (Symbols::default(), Arc::default());
+        let (symbols, names) = (Symbols::default(), Arc::default());
         let (drop, flows, tcp, io) = (table(), table(), table(), table());
-        let tables = Tables { symbols, links, now: start, drop, flows, tcp, io, interfaces };
+        let tables = Tables { symbols, names, now: start, drop, flows, tcp, io, interfaces };
         let views = views(&config);
         Self { config, views, tables, lost: [None; LOST_SOURCES.len()] }
     }
@@ -204,13 +204,17 @@ impl Aggregation {
         }
     }
 
-    /// Sets what links know. A reused index has series of its own from then on, and a renamed interface its new name; that
-    /// of a removed one stays with its series.
-    pub fn set_links(&mut self, links: &Arc<Links>) {
-        if Arc::ptr_eq(&self.tables.links, links) {
+    /// Sets the names that the following events refer to. A reused index has series of its own from then on, and a renamed
+    /// interface its new name; that of a removed one stays with its series.
+    pub fn set_names(&mut self, names: &Arc<NameSnapshot>) {
+        if Arc::ptr_eq(&self.tables.names, names) {
             return;
         }
-        let before = std::mem::replace(&mut self.tables.links, Arc::clone(links));
+        let before = std::mem::replace(&mut self.tables.names, Arc::clone(names));
+        let (before, links) = (before.links(), names.links());
+        if Arc::ptr_eq(before, links) {
+            return;
+        }
         if before.generations() != links.generations() {
             self.views.iter_mut().for_each(View::clear_plans);
         }

@@ -5,7 +5,11 @@ use std::str::FromStr;
 
 pub use eyepiece_config::Context as Identifier;
 use eyepiece_flow::flow::End;
-use eyepiece_flow::interner::Symbol;
+use eyepiece_flow::interner::{Lease, Symbol, Symbols};
+use eyepiece_flow::lookup::EndEntity;
+use eyepiece_flow::names::reserved_identity_label;
+
+use crate::metadata::context_names::{self, ContextNames};
 
 /// Identifiers in order: the first one that an end has names it. Without any, the metric has no label for the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,20 +59,45 @@ impl Context {
         *self.identifiers() == [Identifier::Ip]
     }
 
-    /// Returns the value of an end with this address.
-    pub fn value(&self, end: &End, address: Option<&IpAddr>) -> Value {
-        self.packed(end, address).value()
+    /// Returns the value of an end with this address, whose entity has these names.
+    pub fn value(&self, end: &End, address: Option<&IpAddr>, names: &ContextNames) -> Value {
+        self.packed(end, address, names).value()
     }
 
     #[inline]
-    pub(super) fn packed(&self, end: &End, address: Option<&IpAddr>) -> Packed {
+    pub(super) fn packed(&self, end: &End, address: Option<&IpAddr>, names: &ContextNames) -> Packed {
         for identifier in self.identifiers() {
+            let symbol = names.get(*identifier);
+            if symbol != Symbol::EMPTY {
+                return Packed::small(SYMBOL, symbol.number());
+            }
             let packed = packed(*identifier, end, address);
             if packed.tag != NONE {
                 return packed;
             }
         }
         Packed::NONE
+    }
+
+    /// The value of an end whose flow carries its entity, and what keeps the value's text alive.
+    pub(super) fn packed_carried(
+        &self,
+        end: &End,
+        address: Option<&IpAddr>,
+        entity: &EndEntity<'_>,
+        symbols: &Symbols,
+    ) -> (Packed, Option<Lease>) {
+        for identifier in self.identifiers() {
+            if let Some(text) = context_names::text(*identifier, entity) {
+                let lease = symbols.lease(&text);
+                return (Packed::small(SYMBOL, lease.symbol().number()), Some(lease));
+            }
+            let packed = packed(*identifier, end, address);
+            if packed.tag != NONE {
+                return (packed, None);
+            }
+        }
+        (Packed::NONE, None)
     }
 }
 
@@ -82,8 +111,10 @@ fn packed(identifier: Identifier, end: &End, address: Option<&IpAddr>) -> Packed
             None => Packed::NONE,
         },
         Identifier::Identity if end.identity != 0 => Packed::small(IDENTITY, end.identity),
-        Identifier::ReservedIdentity if reserved_name(end.identity).is_some() => Packed::small(RESERVED, end.identity),
-        Identifier::Name | Identifier::Identity | Identifier::ReservedIdentity => Packed::NONE,
+        Identifier::ReservedIdentity if reserved_identity_label(end.identity).is_some() => {
+            Packed::small(RESERVED, end.identity)
+        }
+        _ => Packed::NONE,
     }
 }
 
@@ -95,23 +126,6 @@ impl FromStr for Context {
         let identifiers = text.split('|').filter(|part| !part.is_empty()).map(str::parse);
         Ok(Self::of(&identifiers.collect::<Result<Vec<_>, _>>()?))
     }
-}
-
-/// Name of a reserved security identity: Cilium `pkg/identity/numericidentity.go`.
-pub const fn reserved_name(identity: u32) -> Option<&'static str> {
-    Some(match identity {
-        1 => "host",
-        2 => "world",
-        3 => "unmanaged",
-        4 => "health",
-        5 => "init",
-        6 => "remote-node",
-        7 => "kube-apiserver",
-        8 => "ingress",
-        9 => "world-ipv4",
-        10 => "world-ipv6",
-        _ => return None,
-    })
 }
 
 /// The value of an end in a context: a number whose text is looked up at the export.
@@ -183,17 +197,19 @@ mod tests {
     use eyepiece_flow::flow::End;
     use eyepiece_flow::interner::{Symbol, Symbols};
 
-    use super::{Context, Identifier, Packed, Value, reserved_name};
+    use super::{Context, Identifier, Packed, Value};
+    use crate::metadata::context_names::ContextNames;
 
     #[test]
     fn contexts_have_each_identifier_once() {
-        use Identifier::{Ip, Name, ReservedIdentity};
-        let table: [(&str, Option<&[Identifier]>); 5] = [
+        use Identifier::{Ip, Name, Pod, ReservedIdentity, Workload};
+        let table: [(&str, Option<&[Identifier]>); 6] = [
             ("", Some(&[])),
             ("ip", Some(&[Ip])),
             ("reserved-identity|ip", Some(&[ReservedIdentity, Ip])),
             ("name|name|ip|name", Some(&[Name, Ip])),
-            ("pod", None),
+            ("workload|pod", Some(&[Workload, Pod])),
+            ("node", None),
         ];
         for (text, expected) in table {
             assert_eq!(text.parse::<Context>().ok(), expected.map(Context::of), "{text:?}");
@@ -225,7 +241,7 @@ mod tests {
         ];
         for (text, end, address, expected) in table {
             let context: Context = text.parse().expect(text);
-            assert_eq!(context.value(&end, address.as_ref()), expected, "{text:?}");
+            assert_eq!(context.value(&end, address.as_ref(), ContextNames::NONE), expected, "{text:?}");
         }
     }
 
@@ -235,7 +251,7 @@ mod tests {
         for text in ["0.0.0.0", "255.255.255.255", "::", "ffff:eeee:dddd:cccc:bbbb:aaaa:9999:8888", "::ffff:0:0"] {
             let address: IpAddr = text.parse().expect("an address");
             let end = End::default();
-            packed.push(Context::of(&[Identifier::Ip]).packed(&end, Some(&address)));
+            packed.push(Context::of(&[Identifier::Ip]).packed(&end, Some(&address), ContextNames::NONE));
             assert_eq!(packed.last().map(|packed| packed.value()), Some(Value::Ip(address)));
         }
         for number in [1, 10, u32::MAX] {
@@ -248,7 +264,7 @@ mod tests {
                     _ if number > 10 => continue,
                     _ => Value::Reserved(number),
                 };
-                packed.push(context.packed(&end, None));
+                packed.push(context.packed(&end, None, ContextNames::NONE));
                 assert_eq!(packed.last().map(|packed| packed.value()), Some(expected));
             }
         }
@@ -256,13 +272,5 @@ mod tests {
             assert!(one.tag < 8);
             assert!(packed.iter().skip(index + 1).all(|other| other != one), "{one:?}");
         }
-    }
-
-    #[test]
-    fn reserved_identities_have_names() {
-        assert_eq!(reserved_name(0), None);
-        assert_eq!(reserved_name(1), Some("host"));
-        assert_eq!(reserved_name(10), Some("world-ipv6"));
-        assert_eq!(reserved_name(11), None);
     }
 }

@@ -14,9 +14,9 @@ mod snapshot;
 mod view;
 
 pub use aggregation::{Aggregation, Config, Contexts, MAX_SERIES, MetricContexts};
-pub use context::{Context, Identifier, Value, reserved_name};
+pub use context::{Context, Identifier, Value};
 pub use detail::{Port, TransportDetail};
 pub use eyepiece_config::{FlowDetail, Naming};
 pub use labels::{DropReason, IoDirection, Labels, TcpFlag};
-pub use resolve::{Attributes, KernelNames, Resolved, Resolver, Series, resolve};
+pub use resolve::{Attributes, DropReasonNames, Resolved, Resolver, Series, resolve};
 pub use snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, PointNames, Snapshot};

@@ -7,17 +7,17 @@ use std::net::IpAddr;
 use eyepiece_config::Naming;
 use eyepiece_flow::event::LostSource;
 use eyepiece_flow::interner::Symbol;
-use eyepiece_flow::names::{drop_reason_name, observation_point_text};
+use eyepiece_flow::names::{KUBE_APISERVER, drop_reason_name, observation_point_text, reserved_identity_label};
 use eyepiece_semconv::attribute;
 
-use super::context::{Value, reserved_name};
+use super::context::Value;
 use super::detail::Port;
 use super::exported_state::{ExportedState, SeriesSum};
 use super::labels::{DropReason, Labels, type_name};
 use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Point, PointNames, Snapshot};
 
 /// Names of the running kernel's drop reasons.
-pub trait KernelNames {
+pub trait DropReasonNames {
     /// Returns the name of an `skb_drop_reason` (`NETFILTER_DROP`), or its number if it has none.
     fn reason(&self, reason: u32) -> Cow<'_, str>;
 }
@@ -27,11 +27,11 @@ struct SeriesNames<'a> {
     ends: HashMap<Symbol, &'a str>,
     /// By index and generation.
     interfaces: HashMap<(u32, u32), &'a str>,
-    kernel: &'a dyn KernelNames,
+    kernel: &'a dyn DropReasonNames,
 }
 
 impl<'a> SeriesNames<'a> {
-    fn new(names: &'a PointNames, kernel: &'a dyn KernelNames) -> Self {
+    fn new(names: &'a PointNames, kernel: &'a dyn DropReasonNames) -> Self {
         let ends = names.ends.iter().map(|lease| (lease.symbol(), &**lease.text()));
         let interfaces = names.interfaces.iter().map(|(interface, lease)| (*interface, &**lease.text()));
         Self { ends: ends.collect(), interfaces: interfaces.collect(), kernel }
@@ -78,7 +78,7 @@ pub struct Resolver {
 
 impl Resolver {
     /// Returns the metrics of a snapshot, which must be later than that of the last call, with their names and texts.
-    pub fn resolve(&mut self, snapshot: &Snapshot, kernel: &dyn KernelNames, naming: Naming) -> Vec<Resolved> {
+    pub fn resolve(&mut self, snapshot: &Snapshot, kernel: &dyn DropReasonNames, naming: Naming) -> Vec<Resolved> {
         let names = SeriesNames::new(&snapshot.names, kernel);
         let mut last = std::mem::take(&mut self.exported);
         let mut list = Vec::with_capacity(snapshot.metrics.len());
@@ -92,7 +92,7 @@ impl Resolver {
 }
 
 /// Returns the metrics of a single snapshot with their names and texts.
-pub fn resolve(snapshot: &Snapshot, kernel: &dyn KernelNames, naming: Naming) -> Vec<Resolved> {
+pub fn resolve(snapshot: &Snapshot, kernel: &dyn DropReasonNames, naming: Naming) -> Vec<Resolved> {
     Resolver::default().resolve(snapshot, kernel, naming)
 }
 
@@ -196,16 +196,13 @@ fn value_text(value: Value, names: &SeriesNames<'_>) -> String {
         Value::Ip(IpAddr::V6(address)) => address.to_canonical().to_string(),
         Value::Ip(address) => address.to_string(),
         Value::Reserved(identity) => reserved_text(identity).unwrap_or_default(),
-        // The only reserved identity with two labels (Cilium `pkg/identity/reserved.go`).
         Value::Identity(KUBE_APISERVER) => "reserved:kube-apiserver,reserved:remote-node".to_owned(),
         Value::Identity(identity) => reserved_text(identity).unwrap_or_else(|| identity.to_string()),
     }
 }
 
-const KUBE_APISERVER: u32 = 7;
-
 fn reserved_text(identity: u32) -> Option<String> {
-    reserved_name(identity).map(|name| format!("reserved:{name}"))
+    reserved_identity_label(identity).map(str::to_owned)
 }
 
 /// The subtype: the observation point of a trace, the protocol of layer 7, the number of an unknown message type, else

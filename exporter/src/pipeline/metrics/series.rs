@@ -28,7 +28,7 @@ pub(super) struct Slot {
 }
 
 /// The names that a series' key refers to: of its source and destination, or of its interface.
-pub(super) type HeldNames = [Option<Arc<Lease>>; 2];
+pub(super) type SeriesLeases = [Option<Arc<Lease>>; 2];
 
 const EMPTY: Slot = Slot { first: 0, second: 0, last: 0, start: UNUSED };
 
@@ -38,7 +38,7 @@ pub(super) struct Table<K> {
     index: HashMap<K, u32, RandomState>,
     slots: Vec<Slot>,
     /// Names of each slot's series.
-    names: Vec<HeldNames>,
+    names: Vec<SeriesLeases>,
     free: Vec<u32>,
     max: usize,
     /// Number of additions to the overflow.
@@ -52,12 +52,12 @@ impl<K: Copy + Eq + Hash> Table<K> {
     pub(super) fn new(max: usize) -> Self {
         // Slot numbers are u32, two of which are reserved.
         let max = max.min(NONE as usize - 1);
-        let names = vec![HeldNames::default()];
+        let names = vec![SeriesLeases::default()];
         Self { index: HashMap::default(), slots: vec![EMPTY], names, free: Vec::new(), max, overflowed: 0, expired: 0 }
     }
 
     /// Returns the slot of a key: its own, a new one with the names of `hold`, or the overflow.
-    pub(super) fn place(&mut self, key: K, time: u64, hold: impl FnOnce() -> HeldNames) -> u32 {
+    pub(super) fn place(&mut self, key: K, time: u64, hold: impl FnOnce() -> SeriesLeases) -> u32 {
         if let Some(&slot) = self.index.get(&key) {
             return slot;
         }
@@ -109,7 +109,7 @@ impl<K: Copy + Eq + Hash> Table<K> {
             let live = slots[slot as usize].last >= before;
             if !live {
                 slots[slot as usize] = EMPTY;
-                names[slot as usize] = HeldNames::default();
+                names[slot as usize] = SeriesLeases::default();
                 free.push(slot);
             }
             live
@@ -140,12 +140,12 @@ impl<K: Copy + Eq + Hash> Table<K> {
     }
 
     /// The names of all series, by key.
-    pub(super) fn names(&self) -> impl Iterator<Item = (K, &HeldNames)> + '_ {
+    pub(super) fn names(&self) -> impl Iterator<Item = (K, &SeriesLeases)> + '_ {
         self.index.iter().map(|(&key, &slot)| (key, &self.names[slot as usize]))
     }
 
     /// Replaces names of series, by key.
-    pub(super) fn update_names(&mut self, mut update: impl FnMut(K, &mut HeldNames)) {
+    pub(super) fn update_names(&mut self, mut update: impl FnMut(K, &mut SeriesLeases)) {
         for (&key, &slot) in &self.index {
             update(key, &mut self.names[slot as usize]);
         }
@@ -159,10 +159,10 @@ impl<K: Copy + Eq + Hash> Table<K> {
 
 #[cfg(test)]
 mod tests {
-    use super::{HeldNames, NONE, OVERFLOW, Table};
+    use super::{NONE, OVERFLOW, SeriesLeases, Table};
 
     fn add(table: &mut Table<u64>, key: u64, time: u64) -> u32 {
-        let slot = table.place(key, time, HeldNames::default);
+        let slot = table.place(key, time, SeriesLeases::default);
         table.add(slot, 1, 10, time);
         slot
     }

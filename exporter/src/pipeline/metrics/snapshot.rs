@@ -48,7 +48,7 @@ impl MetricKind {
 /// The label of one end of a metric's flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EndLabel {
-    /// None.
+    /// The end has no value.
     #[default]
     Absent,
     /// The address.
@@ -100,9 +100,9 @@ pub struct Metric {
 /// The names that the points of a snapshot refer to, in any order and any number of times.
 #[derive(Clone, Debug, Default)]
 pub struct PointNames {
-    /// Of ends.
+    /// The names of sources and destinations.
     pub ends: Vec<Arc<Lease>>,
-    /// Of interfaces, with index and generation.
+    /// The names of interfaces, each with index and generation.
     pub interfaces: Vec<((u32, u32), Arc<Lease>)>,
 }
 

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use eyepiece_flow::event::TrafficDelta;
 use eyepiece_flow::flow::{End, Flow};
 use eyepiece_flow::interner::{Lease, Symbols};
+use eyepiece_flow::lookup::{FlowEnd, NoLookup, end_entity};
 use eyepiece_wire::Hook;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::context::{Context, Packed, Value};
 use super::labels::{FREE_SHIFT, PackedLabels, interface_labels};
-use super::series::{HeldNames, NONE, Table};
-use crate::metadata::Tables as Links;
+use super::series::{NONE, SeriesLeases, Table};
+use crate::metadata::{Snapshot, Tables as Links};
 
 /// The packed ends of a flow in a metric's contexts. The tags use bits that labels leave free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,8 +119,8 @@ struct Plan {
 pub(super) struct Tables {
     /// Has the names of ends, which new series hold.
     pub(super) symbols: Symbols,
-    /// What links know, with the names of interfaces.
-    pub(super) links: Arc<Links>,
+    /// The names that the events refer to.
+    pub(super) names: Arc<Snapshot>,
     /// Arrival time of the current events, ns since the Unix epoch.
     pub(super) now: u64,
     pub(super) drop: Table<SeriesKey>,
@@ -134,14 +135,14 @@ pub(super) struct Tables {
 impl Tables {
     /// Returns the key of an interface's series.
     pub(super) fn interface(&self, ifindex: u32, ingress: bool) -> u64 {
-        interface_labels(ifindex, self.links.generation(ifindex), ingress)
+        interface_labels(ifindex, self.names.links().generation(ifindex), ingress)
     }
 
     /// Returns the slot of an interface's series.
     pub(super) fn place_interface(&mut self, ifindex: u32, ingress: bool) -> u32 {
         let key = self.interface(ifindex, ingress);
-        let Self { links, interfaces, now, .. } = self;
-        interfaces.place(key, *now, || [interface_name(links, ifindex), None])
+        let Self { names, interfaces, now, .. } = self;
+        interfaces.place(key, *now, || [interface_name(names.links(), ifindex), None])
     }
 }
 
@@ -151,7 +152,7 @@ pub(super) fn interface_name(links: &Links, ifindex: u32) -> Option<Arc<Lease>> 
 }
 
 /// Returns the names of a key's ends.
-fn end_names(symbols: &Symbols, key: SeriesKey) -> HeldNames {
+fn end_names(symbols: &Symbols, key: SeriesKey) -> SeriesLeases {
     let (source, destination) = key.values();
     [source, destination].map(|value| match value {
         Value::Symbol(symbol) => symbols.hold(symbol).map(Arc::new),
@@ -216,7 +217,15 @@ impl View {
         (packets, bytes): (u64, u64),
     ) {
         let addresses = flow.ip.as_ref().map(|ip| (&ip.source, &ip.destination));
-        let key = PlanKey { ends: self.ends(&flow.source, &flow.destination, addresses), labels };
+        // The texts live until the flow is counted.
+        let (ends, _leases) = match flow.metadata {
+            None => (self.ends(&tables.names, (&flow.source, &flow.destination), addresses), None),
+            Some(_) => {
+                let (ends, leases) = self.carried_ends(&tables.symbols, flow, addresses);
+                (ends, Some(leases))
+            }
+        };
+        let key = PlanKey { ends, labels };
         let now = tables.now;
         let plan = match self.plans.get(&key) {
             Some(plan) => *plan,
@@ -256,7 +265,7 @@ impl View {
         (packets, bytes): (u64, u64),
     ) {
         if let Some(member) = self.members.io {
-            let ends = self.ends(ends.0, ends.1, Some((&addresses.0, &addresses.1))).project(member);
+            let ends = self.ends(&tables.names, ends, Some((&addresses.0, &addresses.1))).project(member);
             let key = SeriesKey { ends, labels: carrier.into() };
             let slot = place(&mut tables.io, &tables.symbols, key, tables.now);
             tables.io.add(slot, packets, bytes, tables.now);
@@ -269,9 +278,29 @@ impl View {
     }
 
     #[inline]
-    fn ends(&self, source: &End, destination: &End, addresses: Option<(&IpAddr, &IpAddr)>) -> PackedEnds {
+    fn ends(&self, names: &Snapshot, ends: (&End, &End), addresses: Option<(&IpAddr, &IpAddr)>) -> PackedEnds {
         let (from, to) = addresses.unzip();
-        PackedEnds::new(self.source.packed(source, from), self.destination.packed(destination, to))
+        let pack =
+            |context: &Context, end: &End, address| context.packed(end, address, names.context_names(end.entity));
+        PackedEnds::new(pack(&self.source, ends.0, from), pack(&self.destination, ends.1, to))
+    }
+
+    /// The ends of a flow that carries their entities, and what keeps their texts alive.
+    #[cold]
+    fn carried_ends(
+        &self,
+        symbols: &Symbols,
+        flow: &Flow,
+        addresses: Option<(&IpAddr, &IpAddr)>,
+    ) -> (PackedEnds, [Option<Lease>; 2]) {
+        let (from, to) = addresses.unzip();
+        let pack = |context: &Context, end: &End, which, address| match end_entity(flow, which, &NoLookup) {
+            Some(entity) => context.packed_carried(end, address, &entity, symbols),
+            None => (Packed::NONE, None),
+        };
+        let (source, of_source) = pack(&self.source, &flow.source, FlowEnd::Source, from);
+        let (destination, of_destination) = pack(&self.destination, &flow.destination, FlowEnd::Destination, to);
+        (PackedEnds::new(source, destination), [of_source, of_destination])
     }
 
     /// Finds the series of a key that is not cached.

@@ -80,8 +80,9 @@ fn publish(publisher: &Publisher, symbols: &Symbols, names: &[(u32, &str)]) {
 
 /// Counts a packet of the endpoint with this interface and sends it to the sinks. Returns the endpoint's name.
 fn pass(pipeline: &mut Pipeline, ifindex: u32, time: u64) -> Symbol {
-    let links = Arc::clone(pipeline.names.refresh().links());
-    pipeline.aggregation.set_links(&links);
+    let names = Arc::clone(pipeline.names.refresh());
+    let links = names.links();
+    pipeline.aggregation.set_names(&names);
     let mut flow = Flow::empty(EventType { kind: EVENT_TRACE, subtype: 5 });
     (flow.time, flow.verdict, flow.ifindex) = (time, Verdict::Forwarded, ifindex);
     flow.source.name = links.endpoint_name(ifindex as u16);
@@ -109,7 +110,7 @@ fn pass(pipeline: &mut Pipeline, ifindex: u32, time: u64) -> Symbol {
 /// Replaces all that the pipeline holds by a snapshot without interfaces.
 fn forget(pipeline: &mut Pipeline, publisher: &Publisher, symbols: &Symbols) {
     publish(publisher, symbols, &[]);
-    pipeline.aggregation.set_links(pipeline.names.refresh().links());
+    pipeline.aggregation.set_names(pipeline.names.refresh());
 }
 
 #[test]
@@ -158,7 +159,7 @@ fn batch_keeps_only_its_names() {
     assert_eq!((&*symbols.text(name), symbols.count()), ("veth7", before + 1), "and that of the interface");
     stuck.0.lock().unwrap().clear();
     pipeline.aggregation.expire(LATER);
-    pipeline.aggregation.set_links(pipeline.names.refresh().links());
+    pipeline.aggregation.set_names(pipeline.names.refresh());
     assert_eq!((&*symbols.text(name), symbols.count()), ("", before));
 }
 

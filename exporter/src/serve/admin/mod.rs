@@ -1,4 +1,4 @@
-//! The admin endpoint: /healthz, /readyz and /status over HTTP/1.1, on its own thread.
+//! The admin endpoint: /healthz, /readyz, /status and /lookup over HTTP/1.1, on its own thread.
 
 mod host;
 mod ready;
@@ -7,4 +7,4 @@ mod server;
 pub(crate) mod table;
 
 pub use ready::Ready;
-pub use server::{Admin, AdminError, Bound, Config};
+pub use server::{Admin, AdminError, Bound, Config, Documents};

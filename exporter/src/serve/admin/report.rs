@@ -3,11 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use eyepiece_config::format_duration;
+use eyepiece_config::{format_duration, format_seconds};
 use eyepiece_semconv::{attribute, metric};
 
 use super::table::{grouped, kinds, printable, section};
-use crate::support::export_health::seconds;
 use crate::support::status::{
     ConnectionStatus, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, NodeStatus, ProviderStatus,
     SampleStatus, Status, ThreadsStatus,
@@ -63,7 +62,7 @@ impl NodeStatus {
 impl ProviderStatus {
     fn row(&self) -> [String; 4] {
         let state = match self.state.as_str() {
-            "stale" => format!("stale for {}", seconds(self.stale_seconds)),
+            "stale" => format!("stale for {}", format_seconds(self.stale_seconds)),
             state => state.to_owned(),
         };
         let objects = format!("{} known", grouped(self.objects));
@@ -109,7 +108,7 @@ fn alarms(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
     let exports = status.exports.iter().filter(|export| export.failing).map(ToString::to_string);
     let connection = status.connection.iter().filter(|connection| !connection.connected).map(|connection| {
         let reason = connection.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        format!("{} not connected for {}{reason}", connection.peer, seconds(connection.since_seconds))
+        format!("{} not connected for {}{reason}", connection.peer, format_seconds(connection.since_seconds))
     });
     let hooks = status.hooks.iter().filter(|hook| !hook.attached && !is_switched_off(hook)).map(|hook| {
         let interface = if hook.interface.is_empty() { "(whole machine)" } else { &hook.interface };
@@ -122,7 +121,7 @@ fn alarms(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
     let unwatched = unwatched.map(|_| "no interface is watched".to_owned());
     let stale = status.metadata.iter().filter(|provider| provider.state == "stale").map(|provider| {
         let error = provider.error.as_deref().unwrap_or("reason unknown");
-        format!("names of {} STALE for {}: {error}", provider.provider, seconds(provider.stale_seconds))
+        format!("names of {} STALE for {}: {error}", provider.provider, format_seconds(provider.stale_seconds))
     });
     let alarms: Vec<_> = exports.chain(connection).chain(stale).chain(hooks).chain(patterns).chain(unwatched).collect();
     for alarm in &alarms {
@@ -142,7 +141,7 @@ impl fmt::Display for ExportStatus {
             return write!(f, "export of {} works", self.signal);
         }
         let error = self.error.as_deref().unwrap_or("reason unknown");
-        write!(f, "export of {} FAILING for {}: {error}", self.signal, seconds(self.since_seconds))?;
+        write!(f, "export of {} FAILING for {}: {error}", self.signal, format_seconds(self.since_seconds))?;
         if self.queued > 0 { write!(f, "; {} queued", grouped(self.queued)) } else { Ok(()) }
     }
 }

@@ -17,12 +17,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::host;
 use super::ready::Ready;
+use crate::support::accept::AcceptRetry;
 use crate::support::capabilities::{self, Capabilities};
+use crate::support::lookup::Lookup;
 use crate::support::socket_owner;
 use crate::support::status::Status;
 
@@ -36,8 +39,6 @@ const MAX_HEADERS: usize = 64;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for a whole connection, against clients that do not read.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pause after a failed accept (no file descriptors left), so that the loop does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The configuration of the admin endpoint.
 #[derive(Clone, Debug)]
@@ -48,8 +49,25 @@ pub struct Config {
     pub hosts: Vec<String>,
 }
 
-/// Returns the current status. Called on the admin thread, once per request of /status.
-type StatusSource = dyn Fn() -> Status + Send + Sync;
+/// The longest text that /lookup looks for.
+const MAX_QUERY: usize = 512;
+
+/// What the endpoint serves. Called on the admin thread, once per request.
+pub trait Documents: Send + Sync + 'static {
+    /// The current status.
+    fn status(&self) -> Status;
+
+    /// What is known of an address or a name.
+    fn lookup(&self, query: &str) -> Lookup {
+        Lookup { query: query.to_owned(), ..Lookup::default() }
+    }
+}
+
+impl<F: Fn() -> Status + Send + Sync + 'static> Documents for F {
+    fn status(&self) -> Status {
+        self()
+    }
+}
 
 /// The error of building the admin endpoint.
 #[derive(Debug, thiserror::Error)]
@@ -110,8 +128,8 @@ impl Config {
     ///
     /// # Errors
     /// The address cannot be bound, or the thread cannot be started.
-    pub fn build(self, ready: Ready, status: impl Fn() -> Status + Send + Sync + 'static) -> Result<Admin, AdminError> {
-        self.bind()?.serve(ready, status)
+    pub fn build(self, ready: Ready, documents: impl Documents) -> Result<Admin, AdminError> {
+        self.bind()?.serve(ready, documents)
     }
 }
 
@@ -120,7 +138,7 @@ impl Bound {
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn serve(self, ready: Ready, status: impl Fn() -> Status + Send + Sync + 'static) -> Result<Admin, AdminError> {
+    pub fn serve(self, ready: Ready, documents: impl Documents) -> Result<Admin, AdminError> {
         let Self { addr, listener, hosts } = self;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|source| AdminError::Start { source })?;
@@ -129,12 +147,12 @@ impl Bound {
             TcpListener::from_std(listener).map_err(|source| AdminError::Start { source })?
         };
         let (stop, stopped) = oneshot::channel();
-        let shared = Arc::new(AdminState { ready, status: Box::new(status), hosts });
+        let shared = Arc::new(AdminState { ready, documents: Box::new(documents), hosts });
         let work = move || {
             capabilities::keep(Capabilities::NONE);
             runtime.block_on(async {
                 tokio::select! {
-                    () = accept(&listener, &shared) => {}
+                    () = accept(&listener, addr, &shared) => {}
                     // Ends when the sender is dropped.
                     _ = stopped => {}
                 }
@@ -160,27 +178,21 @@ impl Drop for Admin {
 
 struct AdminState {
     ready: Ready,
-    status: Box<StatusSource>,
+    documents: Box<dyn Documents>,
     hosts: Vec<String>,
 }
 
-async fn accept(listener: &TcpListener, shared: &Arc<AdminState>) {
+async fn accept(listener: &TcpListener, addr: SocketAddr, shared: &Arc<AdminState>) {
+    let mut retry = AcceptRetry::new("admin", &addr);
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     // The semaphore is never closed.
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let shared = Arc::clone(shared);
-                tokio::spawn(async move {
-                    serve(stream, shared).await;
-                    drop(slot);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept an admin connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
+        let (stream, _) = retry.next(|| listener.accept()).await;
+        let shared = Arc::clone(shared);
+        tokio::spawn(async move {
+            serve(stream, shared).await;
+            drop(slot);
+        });
     }
 }
 
@@ -211,26 +223,38 @@ fn respond(request: &Request<Incoming>, shared: &AdminState) -> Response<Full<By
         Err(StatusCode::BAD_REQUEST) => return text(StatusCode::BAD_REQUEST, "invalid Host: expected one\n"),
         Err(code) => return text(code, "invalid Host: expected an IP address, localhost or a name of admin.hosts\n"),
     }
-    let known = matches!(request.uri().path(), "/healthz" | "/readyz" | "/status");
+    let known = matches!(request.uri().path(), "/healthz" | "/readyz" | "/status" | "/lookup");
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/healthz") => text(StatusCode::OK, "ok\n"),
         (&Method::GET | &Method::HEAD, "/readyz") => match shared.ready.why_not() {
             None => text(StatusCode::OK, "ready\n"),
             Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
         },
-        (&Method::GET | &Method::HEAD, "/status") => status(shared),
+        (&Method::GET | &Method::HEAD, "/status") => {
+            json(&Status { ready: shared.ready.get(), ..shared.documents.status() })
+        }
+        (&Method::GET | &Method::HEAD, "/lookup") => match query(request.uri()) {
+            Some(query) => json(&shared.documents.lookup(&query)),
+            None => text(StatusCode::BAD_REQUEST, "invalid query: expected /lookup?q=ADDRESS or /lookup?q=NAME\n"),
+        },
         _ if known => {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "invalid method: expected GET or HEAD\n");
             response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
             response
         }
-        _ => text(StatusCode::NOT_FOUND, "invalid path: expected /healthz, /readyz or /status\n"),
+        _ => text(StatusCode::NOT_FOUND, "invalid path: expected /healthz, /readyz, /status or /lookup\n"),
     }
 }
 
-fn status(shared: &AdminState) -> Response<Full<Bytes>> {
-    let status = Status { ready: shared.ready.get(), ..(shared.status)() };
-    match serde_json::to_vec(&status) {
+/// The value of `q`.
+fn query(uri: &http::Uri) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(uri.query()?.as_bytes());
+    let (_, value) = pairs.find(|(name, _)| name == "q")?;
+    (!value.is_empty() && value.len() <= MAX_QUERY).then(|| value.into_owned())
+}
+
+fn json(document: &impl Serialize) -> Response<Full<Bytes>> {
+    match serde_json::to_vec(document) {
         Ok(body) => response(StatusCode::OK, "application/json", body.into()),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }

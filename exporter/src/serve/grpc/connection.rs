@@ -91,16 +91,13 @@ impl Incoming {
     }
 }
 
-async fn serve<S>(
-    stream: S,
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     handshake: Instant,
     client: Client,
     limits: &Limits,
     shared: Arc<ServerState>,
-) -> ConnectionEnd
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+) -> ConnectionEnd {
     let (stream, preface) = PrefaceStream::new(stream);
     let idleness = Idleness::new();
     let mut stop = shared.stop.clone();
@@ -131,17 +128,14 @@ where
                 }
             }
             () = &mut idle_check => {
-                // A client that ignores GOAWAY and is gone is noticed by its pings.
-                let left = match idleness.idle_for() {
-                    Some(idle) if idle >= limits.idle_timeout && closing.is_none() => {
-                        closing = Some(ConnectionEnd::Idle);
-                        connection.as_mut().graceful_shutdown();
-                        limits.idle_timeout
-                    }
-                    Some(idle) => limits.idle_timeout.saturating_sub(idle).max(MIN_IDLE_CHECK),
-                    None => limits.idle_timeout,
-                };
-                idle_check.as_mut().reset(Instant::now() + left);
+                let idle = idleness.idle_for();
+                if closing.is_none() && idle.is_some_and(|idle| idle >= limits.idle_timeout) {
+                    // A client that ignores GOAWAY and is gone is noticed by its pings.
+                    closing = Some(ConnectionEnd::Idle);
+                    connection.as_mut().graceful_shutdown();
+                }
+                let left = limits.idle_timeout.saturating_sub(idle.unwrap_or_default());
+                idle_check.as_mut().reset(Instant::now() + left.max(MIN_IDLE_CHECK));
             }
         }
     }

@@ -1,9 +1,11 @@
 //! The time that a connection has been without a request.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::support::lock::lock;
 
 #[derive(Debug)]
 struct State {
@@ -38,7 +40,7 @@ impl Idleness {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

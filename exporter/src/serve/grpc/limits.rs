@@ -12,8 +12,6 @@ pub(super) const CONNECTION_WINDOW: u32 = 256 << 10;
 pub(super) const STREAM_WINDOW: u32 = 65_535;
 /// Bytes of responses that wait for the client, in each stream. Further flows stay in the ring.
 pub(super) const SEND_BUFFER: usize = 64 << 10;
-/// Pause after a failed accept (no file descriptors left), so that the loop does not spin.
-pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Limits of one server; tests have smaller ones.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use crate::support::socket_owner;
 use crate::support::unix_listener;
-use crate::support::unix_listener::{ListenError, Options};
+use crate::support::unix_listener::ListenError;
 
 /// Connections that wait in the kernel's accept queue.
 const BACKLOG: u32 = 256;
@@ -19,7 +19,7 @@ const BACKLOG: u32 = 256;
 #[derive(Clone, Debug)]
 pub enum Bind {
     /// A unix socket, always without TLS.
-    Unix(Options),
+    Unix(unix_listener::Config),
     /// An IP address and a port; port 0 selects a free one. With TLS if there is a certificate.
     Tcp(SocketAddr),
 }
@@ -87,7 +87,7 @@ pub(super) async fn bind(binds: Vec<Bind>) -> Result<Vec<Listener>, BindError> {
     let mut listeners = Vec::with_capacity(binds.len());
     for bind in binds {
         listeners.push(match bind {
-            Bind::Unix(options) => Listener::Unix(options.listen().await?),
+            Bind::Unix(config) => Listener::Unix(config.listen().await?),
             Bind::Tcp(address) => {
                 // [::] takes IPv4 too, unless another address of ours does.
                 let only_v6 = address.is_ipv6() && v4.contains(&address.port());

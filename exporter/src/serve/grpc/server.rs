@@ -5,24 +5,28 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use tokio::sync::Semaphore;
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep, timeout_at};
+use tokio::task::JoinSet;
+use tokio::time::timeout_at;
 use tonic::service::Routes;
 
 use super::connection::{ConnectionEnd, Incoming};
 use super::extensions::Client;
 use super::health::Health;
-use super::limits::{ACCEPT_PAUSE, Limits};
+use super::limits::Limits;
 use super::listen::{self, Address, Bind, BindError, Listener};
 use super::metrics::{GaugeGuard, ServerMetrics};
 use super::refusal::RefusalReason;
 use super::service::{RequestSlots, ServerState};
 use super::tls::{TlsError, TlsFiles};
 use super::tls_reload::{CurrentTls, TlsReloader};
+use crate::support::accept::{AcceptRetry, log_panic};
 use crate::support::byte_budget::ByteBudget;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
+
+/// Its name in the log.
+const SERVER: &str = "gRPC";
 
 /// The configuration of a server.
 #[derive(Clone, Debug)]
@@ -108,7 +112,7 @@ impl Bound {
                 shared: Arc::clone(&shared),
                 slots: Arc::clone(slots),
                 connections: JoinSet::new(),
-                failed: 0,
+                retry: AcceptRetry::new(SERVER, &listener.address()),
             };
             tasks.spawn(acceptor.run(listener, stop.clone()));
         }
@@ -117,7 +121,7 @@ impl Bound {
             health.set(false).await;
         }
         while let Some(ended) = tasks.join_next().await {
-            log_panic(ended);
+            log_panic(SERVER, ended);
         }
         // Requests outlive their connections for a moment.
         if timeout_at(deadline, slots.all_free()).await.is_err() {
@@ -133,8 +137,7 @@ struct Acceptor {
     shared: Arc<ServerState>,
     slots: Arc<Semaphore>,
     connections: JoinSet<()>,
-    /// Failed attempts since the last success.
-    failed: u64,
+    retry: AcceptRetry,
 }
 
 impl Acceptor {
@@ -142,30 +145,15 @@ impl Acceptor {
         loop {
             tokio::select! {
                 _ = shutdown::requested(&mut stop) => break,
-                Some(ended) = self.connections.join_next(), if !self.connections.is_empty() => log_panic(ended),
-                accepted = accept(&listener, self.tls.as_ref()) => match accepted {
-                    Ok((incoming, client)) => {
-                        let failed = std::mem::take(&mut self.failed);
-                        if failed > 0 {
-                            tracing::info!(failed, address = %listener.address(), "clients are accepted again");
-                        }
-                        self.admit(incoming, client);
-                    }
-                    Err(error) => {
-                        // Logged once: it fails ten times a second until the cause is gone.
-                        if self.failed == 0 {
-                            tracing::warn!(%error, address = %listener.address(), "cannot accept clients");
-                        }
-                        self.failed += 1;
-                        self.shared.metrics.count_refused(RefusalReason::NotAccepted);
-                        sleep(ACCEPT_PAUSE).await;
-                    }
-                },
+                Some(ended) = self.connections.join_next(), if !self.connections.is_empty() => log_panic(SERVER, ended),
+                (incoming, client) = self.retry.next(|| accept(&listener, self.tls.as_ref(), &self.shared.metrics)) => {
+                    self.admit(incoming, client);
+                }
             }
         }
         drop(listener);
         while let Some(ended) = self.connections.join_next().await {
-            log_panic(ended);
+            log_panic(SERVER, ended);
         }
     }
 
@@ -192,23 +180,22 @@ impl Acceptor {
     }
 }
 
-async fn accept(listener: &Listener, tls: Option<&CurrentTls>) -> io::Result<(Incoming, Client)> {
-    match listener {
-        Listener::Unix(listener) => {
-            let (stream, _) = listener.socket().accept().await?;
+/// Accepts a client, or counts the failure.
+async fn accept(
+    listener: &Listener,
+    tls: Option<&CurrentTls>,
+    metrics: &ServerMetrics,
+) -> io::Result<(Incoming, Client)> {
+    let accepted = match listener {
+        Listener::Unix(listener) => listener.socket().accept().await.map(|(stream, _)| {
             let peer = stream.peer_cred().ok();
             let client = Client::Unix { pid: peer.and_then(|peer| peer.pid()), uid: peer.map(|peer| peer.uid()) };
-            Ok((Incoming::Unix(stream), client))
-        }
+            (Incoming::Unix(stream), client)
+        }),
         Listener::Tcp(listener, _) => {
-            let (stream, address) = listener.accept().await?;
-            Ok((Incoming::Tcp(stream, tls.cloned()), Client::Tcp(address)))
+            let accepted = listener.accept().await;
+            accepted.map(|(stream, address)| (Incoming::Tcp(stream, tls.cloned()), Client::Tcp(address)))
         }
-    }
-}
-
-fn log_panic(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a task of the gRPC server panicked");
-    }
+    };
+    accepted.inspect_err(|_| metrics.count_refused(RefusalReason::NotAccepted))
 }

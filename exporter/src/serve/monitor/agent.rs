@@ -1,11 +1,12 @@
 //! The monitor agent: starts the source for the first subscriber and stops it after the last one.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::fanout::{Fanout, ListenerSlot};
-use super::limits::LISTENERS_MAX;
+use super::limits::MAX_LISTENERS;
 use super::queue::QueueItem;
+use crate::support::lock::lock;
 
 /// Starts and stops the pipeline's source.
 pub trait SourceSwitch: Send + Sync {
@@ -41,7 +42,7 @@ struct AgentState {
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum ListenError {
     /// The limit of listeners is reached.
-    #[error("too many listeners: the limit is {LISTENERS_MAX}")]
+    #[error("too many listeners: the limit is {MAX_LISTENERS}")]
     Full,
     /// The source did not start.
     #[error("cannot start the source: {source}")]
@@ -74,7 +75,7 @@ impl Agent {
     /// # Errors
     /// The source cannot be started.
     pub fn subscribe(&self) -> io::Result<Subscription> {
-        let mut count = self.0.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = lock(&self.0.subscribers);
         if *count == 0 {
             self.0.switch.start()?;
         }
@@ -84,7 +85,7 @@ impl Agent {
 
     /// Number of subscribers.
     pub fn subscribers(&self) -> usize {
-        *self.0.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0.subscribers)
     }
 }
 
@@ -95,7 +96,7 @@ pub struct Subscription(Agent);
 impl Drop for Subscription {
     fn drop(&mut self) {
         let shared = &self.0.0;
-        let mut count = shared.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = lock(&shared.subscribers);
         *count -= 1;
         if *count == 0 {
             shared.switch.stop();

@@ -1,7 +1,7 @@
 //! Publishes events from the pipeline's thread to all listeners: each event is encoded once, and sent in chunks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use eyepiece_flow::event::{Event, Lost, RawEvent};
 use eyepiece_flow::gob::encode::payload;
@@ -9,9 +9,10 @@ use eyepiece_flow::gob::{EVENT_SAMPLE, Payload, RECORD_LOST};
 use eyepiece_semconv::{Metric, attribute, metric};
 
 use super::chunk::{Chunk, ChunkPool};
-use super::limits::{LISTENERS_MAX, QUEUE_POOL_BYTES};
+use super::limits::{MAX_LISTENERS, QUEUE_POOL_BYTES};
 use super::queue::{Missed, Queue, QueueMetrics};
 use crate::support::byte_budget::ByteBudget;
+use crate::support::lock::lock;
 use crate::support::telemetry::{Number, Telemetry};
 
 /// Events that are counted without encoding while all queues are full, until the next check for room: few, because a
@@ -25,7 +26,7 @@ struct FanoutState {
     /// Grows with every change of `queues`.
     generation: AtomicU64,
     /// Queues by slot.
-    queues: Mutex<[Option<Arc<Queue>>; LISTENERS_MAX]>,
+    queues: Mutex<[Option<Arc<Queue>>; MAX_LISTENERS]>,
     /// Ends the wait of the publishing thread; set with the source.
     wake: OnceLock<Wake>,
     telemetry: Telemetry,
@@ -60,8 +61,8 @@ impl Fanout {
         Publisher::new(self.clone())
     }
 
-    fn queues(&self) -> MutexGuard<'_, [Option<Arc<Queue>>; LISTENERS_MAX]> {
-        self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queues(&self) -> MutexGuard<'_, [Option<Arc<Queue>>; MAX_LISTENERS]> {
+        lock(&self.0.queues)
     }
 
     /// Adds a listener with a queue of at most `capacity` payloads, if given; `None` if all slots are taken.

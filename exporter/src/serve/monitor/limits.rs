@@ -1,7 +1,7 @@
 //! Limits on the memory of monitor clients.
 
 /// Listeners at the same time: a node has a handful of monitor clients.
-pub const LISTENERS_MAX: usize = 32;
+pub const MAX_LISTENERS: usize = 32;
 /// The most bytes of one listener's queue: a burst of 100,000 packets cut at 128 bytes takes 22 MiB.
 pub const QUEUE_BYTES: usize = 32 << 20;
 /// Bytes of each queue that are its own, so that slow listeners never take the room of one that keeps up. It is the
@@ -9,5 +9,3 @@ pub const QUEUE_BYTES: usize = 32 << 20;
 pub const QUEUE_SHARE_BYTES: usize = 4 << 20;
 /// Bytes of all queues beyond their shares: four listeners with full queues.
 pub const QUEUE_POOL_BYTES: usize = 128 << 20;
-/// Bytes of all queues, apart from one chunk each that may exceed the bound.
-pub const QUEUES_TOTAL_BYTES: usize = QUEUE_SHARE_BYTES * LISTENERS_MAX + QUEUE_POOL_BYTES;

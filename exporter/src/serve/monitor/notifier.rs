@@ -13,7 +13,7 @@ use crate::support::telemetry::{Number, Telemetry};
 
 /// Notifications that wait for the pipeline's thread, which takes them within milliseconds: room for a thousand new
 /// endpoints with their addresses.
-pub const NOTIFICATIONS_MAX: usize = 4096;
+pub const MAX_NOTIFICATIONS: usize = 4096;
 
 /// Monitor message type of agent notifications (Cilium `pkg/monitor/api`, `MessageTypeAgent`).
 const AGENT: u8 = 130;
@@ -36,7 +36,7 @@ pub struct Inbox {
 
 /// Returns a notifier and its inbox; `now` is wall-clock time, ns since the Unix epoch.
 pub fn notifier(telemetry: &Telemetry, now: fn() -> u64) -> (Notifier, Inbox) {
-    let (sender, receiver) = sync_channel(NOTIFICATIONS_MAX);
+    let (sender, receiver) = sync_channel(MAX_NOTIFICATIONS);
     let wake = Arc::<OnceLock<Wake>>::default();
     let reason = [(attribute::EYEPIECE_REASON, "notification_queue_full")];
     let dropped = telemetry.counter(metric::EYEPIECE_MONITOR_LOST.name, &reason);

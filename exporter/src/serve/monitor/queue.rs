@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
 use super::chunk::{Chunk, Piece};
 use super::limits::{QUEUE_BYTES, QUEUE_SHARE_BYTES};
 use crate::support::byte_budget::{ByteBudget, Reservation};
+use crate::support::lock::lock;
 use crate::support::telemetry::Number;
 
 /// A waiting reader wakes once a queue is filled to this fraction, or at the end of a read.
@@ -88,7 +89,7 @@ impl Queue {
 
     /// Held for a few assignments, once per chunk on either side.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Adds what fits of a chunk; the rest is lost to this listener.

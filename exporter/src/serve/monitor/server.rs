@@ -1,16 +1,17 @@
 //! The monitor 1.2 socket: accepts clients; each is a listener with its own task.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eyepiece_semconv::{attribute, metric};
 use tokio::net::UnixStream;
-use tokio::task::{JoinError, JoinSet, spawn_blocking};
-use tokio::time::{Instant, interval, sleep_until};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::interval;
 
 use super::agent::{Agent, ListenError};
 use super::connection::{Connection, ConnectionEnd};
-use super::limits::LISTENERS_MAX;
+use super::limits::MAX_LISTENERS;
+use crate::support::accept::{AcceptRetry, log_panic};
 use crate::support::log_limit::{INTERVAL, LogLimit};
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
@@ -19,13 +20,13 @@ use crate::support::unix_listener::Listener as Socket;
 
 /// Time after which a client that takes no byte is disconnected: its queue holds memory for nothing.
 pub const STALL: Duration = Duration::from_secs(60);
-/// Pause after a failed accept (no file descriptors left), so that the loop does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Its name in the log.
+const SERVER: &str = "monitor";
 /// Clients with a task at the same time: all listeners, and some that are being refused or disconnected, each of which
 /// may use a blocking thread. Further clients are closed at once.
-const CLIENTS_MAX: usize = LISTENERS_MAX + 8;
+const MAX_CLIENTS: usize = MAX_LISTENERS + 8;
 /// Log lines about connections in a [`LogLimit`]'s interval: one for each listener. Refusals get one line.
-const CONNECTION_LINES: u32 = LISTENERS_MAX as u32;
+const CONNECTION_LINES: u32 = MAX_LISTENERS as u32;
 
 /// The dependencies and settings of a server.
 pub struct Config {
@@ -74,34 +75,25 @@ impl Config {
         });
         let mut connections = JoinSet::new();
         let mut suppressed_log = interval(INTERVAL);
-        // `Some` after a failed accept.
-        let mut resume = None::<Instant>;
+        let mut retry = AcceptRetry::new(SERVER, &socket.path().display());
         loop {
             tokio::select! {
                 // In this order: a shutdown never waits, and disconnected clients make room for the next one.
                 biased;
                 _ = shutdown::requested(&mut stop) => break,
-                Some(ended) = connections.join_next(), if !connections.is_empty() => log_panic(ended),
+                Some(ended) = connections.join_next(), if !connections.is_empty() => log_panic(SERVER, ended),
                 _ = suppressed_log.tick() => shared.log_suppressed(),
-                () = sleep_until(resume.unwrap_or_else(Instant::now)), if resume.is_some() => resume = None,
-                accepted = socket.socket().accept(), if resume.is_none() => match accepted {
-                    Ok((stream, _)) if connections.len() < CLIENTS_MAX => {
-                        let shared = Arc::clone(&shared);
-                        connections.spawn(async move { shared.serve(stream).await });
-                    }
-                    Ok((stream, _)) => shared.refuse(pid(&stream), &ListenError::Full),
-                    Err(error) => {
-                        if shared.refusal_lines.allows(std::time::Instant::now()) {
-                            tracing::warn!(%error, path = %socket.path().display(), "cannot accept a monitor client");
-                        }
-                        resume = Some(Instant::now() + ACCEPT_PAUSE);
-                    }
+                (stream, _) = retry.next(|| socket.socket().accept()) => if connections.len() < MAX_CLIENTS {
+                    let shared = Arc::clone(&shared);
+                    connections.spawn(async move { shared.serve(stream).await });
+                } else {
+                    shared.refuse(pid(&stream), &ListenError::Full);
                 },
             }
         }
         drop(socket);
         while let Some(ended) = connections.join_next().await {
-            log_panic(ended);
+            log_panic(SERVER, ended);
         }
         shared.log_suppressed();
     }
@@ -110,12 +102,6 @@ impl Config {
 /// The client's process id, if the kernel has it.
 fn pid(stream: &UnixStream) -> Option<i32> {
     stream.peer_cred().ok().and_then(|peer| peer.pid())
-}
-
-fn log_panic(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "the task of a monitor client panicked");
-    }
 }
 
 impl ServerState {
@@ -127,19 +113,19 @@ impl ServerState {
         let listener = match spawn_blocking(move || agent.listen(queue)).await {
             Ok(Ok(listener)) => listener,
             Ok(Err(error)) => return self.refuse(pid, &error),
-            Err(error) => return log_panic(Err(error)),
+            Err(error) => return log_panic(SERVER, Err(error)),
         };
-        if self.connection_lines.allows(std::time::Instant::now()) {
+        if self.connection_lines.allows(Instant::now()) {
             tracing::info!(pid, listener = listener.slot(), "monitor client connected");
         }
         let mut connection = Connection::new(&stream, self.stall, &self.sent);
         let ended = connection.run(&listener, self.stop.clone()).await;
         let unsent = listener.waiting() + connection.in_flight();
         self.count_end(&ended, unsent as u64);
-        if self.connection_lines.allows(std::time::Instant::now()) {
+        if self.connection_lines.allows(Instant::now()) {
             tracing::info!(pid, listener = listener.slot(), ?ended, "monitor client disconnected");
         }
-        log_panic(spawn_blocking(move || drop(listener)).await);
+        log_panic(SERVER, spawn_blocking(move || drop(listener)).await);
     }
 
     /// Logs the number of suppressed lines; counters have their content.
@@ -151,7 +137,7 @@ impl ServerState {
     }
 
     fn refuse(&self, pid: Option<i32>, error: &ListenError) {
-        if self.refusal_lines.allows(std::time::Instant::now()) {
+        if self.refusal_lines.allows(Instant::now()) {
             tracing::warn!(pid, %error, "refused a monitor client");
         }
         let reason = match error {

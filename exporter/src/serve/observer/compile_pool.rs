@@ -7,13 +7,14 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::serve::grpc::Client;
+use crate::support::lock::lock;
 use crate::support::telemetry::Number;
 
 /// Compilations at the same time.
@@ -93,7 +94,7 @@ impl CompilePool {
     }
 
     fn queue(&self, key: ClientKey) -> Arc<Semaphore> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = lock(&self.clients);
         if let Some(queue) = clients.get(&key).and_then(Weak::upgrade) {
             return queue;
         }

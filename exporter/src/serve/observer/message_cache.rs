@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ring::Block;
+use crate::support::lock::lock;
 
 /// Bytes of cached messages: some 20,000 flows. Followers read the last few hundred.
 const CAPACITY: usize = 8 * 1024 * 1024;
@@ -78,8 +79,4 @@ impl Drop for CachedMessages {
         let bytes = size_of_val(&*encoded.ranges) + encoded.bytes.capacity();
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,13 @@
 //! The Kubernetes namespaces of recent flows.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use eyepiece_flow::metadata::EndMetadata;
 use eyepiece_flow::record::{Batch, Observed};
 
 use crate::pipeline::Sink;
+use crate::support::lock::lock;
 
 const SECOND: u64 = 1_000_000_000;
 /// The time that a namespace is listed after its last flow, ns (Cilium `pkg/hubble/observer/namespace`).
@@ -49,7 +50,7 @@ impl Namespaces {
     }
 
     fn seen(&self) -> MutexGuard<'_, BTreeMap<Namespace, u64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use eyepiece_flow::lookup::{NameLookup, NamesOfBatch};
+use eyepiece_flow::lookup::{BatchLookup, NameLookup};
 use eyepiece_hubble::encode::Encoder;
 use eyepiece_hubble::filter::Context;
 use eyepiece_hubble::layout::Masks;
@@ -41,7 +41,7 @@ pub struct Observer {
     pub(super) ring: Arc<Ring>,
     pub(super) namespaces: Namespaces,
     pub(super) node: Node,
-    /// The machine's, for what a block has no name of.
+    /// The names of this machine, used if a block lacks one.
     names: Arc<dyn NameLookup>,
     /// The node's name in responses.
     node_name: String,
@@ -98,8 +98,8 @@ impl Observer {
     }
 
     /// The names that encoders and filters look up for the entries of a block.
-    pub(super) fn names_of<'a>(&'a self, block: &'a Block) -> NamesOfBatch<'a> {
-        NamesOfBatch { batch: Some(block.names()), machine: &*self.names }
+    pub(super) fn names_of<'a>(&'a self, block: &'a Block) -> BatchLookup<'a> {
+        BatchLookup { batch: Some(block.names()), machine: &*self.names }
     }
 
     /// Returns the inputs of filters besides the flow.

@@ -1,6 +1,7 @@
 //! Checks responses that wait for others: scans that need a permit, filters that wait to be compiled.
 
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use eyepiece_flow::flow::{EventType, Flow};
@@ -27,6 +28,7 @@ use crate::serve::observer::{Deps, Observer};
 use crate::services::observer::observer_server::Observer as _;
 use crate::support::shutdown;
 use crate::support::telemetry::{Key, Telemetry};
+use crate::support::thread_time::thread_cpu_time;
 
 fn write(writer: &mut Writer, count: u64) {
     let flow = |time| Observed::Flow(Flow { time, ..Flow::empty(EventType { kind: 4, subtype: 0 }) });
@@ -124,6 +126,63 @@ fn request(filter: FlowFilter) -> tonic::Request<Encoded> {
     tonic::Request::new(Encoded(request.encode_to_vec().into()))
 }
 
+fn client(host: u8, port: u16) -> Client {
+    Client::Tcp(([127, 0, 0, host], port).into())
+}
+
+/// Occupies a thread of the pool for a client until the sender is dropped.
+async fn occupy(observer: &Arc<Observer>, client: Client) -> Sender<()> {
+    let (end, ended) = channel::<()>();
+    let (begin, begun) = tokio::sync::oneshot::channel();
+    let observer = Arc::clone(observer);
+    tokio::spawn(async move {
+        let work = move || (begin.send(()), ended.recv());
+        observer.compile_pool.run(Some(&client), work).await.map(drop)
+    });
+    begun.await.unwrap();
+    end
+}
+
+/// A filter that is compiled by a thread of the pool.
+fn pattern() -> FlowFilter {
+    FlowFilter { http_path: vec!["^/index".to_owned()], ..FlowFilter::default() }
+}
+
+/// Checks that a request waits for a thread for the longest time, and is refused then.
+async fn assert_exhausted(service: &ObserverService, request: tonic::Request<Encoded>) {
+    let service = service.clone();
+    tokio::time::pause();
+    let blocked = tokio::spawn(async move { service.get_flows(request).await.map(drop) });
+    tokio::task::yield_now().await;
+    tokio::time::advance(MAX_WAIT * 2).await;
+    assert_eq!(blocked.await.unwrap().unwrap_err().code(), tonic::Code::ResourceExhausted);
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn occupied_client_blocks_no_other() {
+    let (observer, _writer) = observer();
+    let service = ObserverService(Arc::clone(&observer));
+    let _end = occupy(&observer, client(1, 1)).await;
+    let request_of = |client: Client| {
+        let mut request = request(pattern());
+        request.extensions_mut().insert(client);
+        request
+    };
+    let other = timeout(TIMEOUT, service.get_flows(request_of(client(2, 1)))).await.unwrap();
+    assert!(other.is_ok(), "another host");
+    assert_exhausted(&service, request_of(client(1, 2))).await;
+}
+
+#[test]
+fn budgets_of_filters_count_cpu_time() {
+    let (observer, _writer) = observer();
+    let clock = observer.context(&NoLookup).clock;
+    while thread_cpu_time() == Duration::ZERO {}
+    let times = [thread_cpu_time(), clock(), thread_cpu_time()];
+    assert!(times.is_sorted() && times[0] > Duration::ZERO, "{times:?}");
+}
+
 #[tokio::test]
 async fn full_compile_queue_answers_resource_exhausted() {
     let telemetry = Telemetry::default();
@@ -131,30 +190,12 @@ async fn full_compile_queue_answers_resource_exhausted() {
     let service = ObserverService(Arc::clone(&observer));
     let mut ends = Vec::new();
     for host in 0..THREADS as u8 {
-        let (end, ended) = std::sync::mpsc::channel::<()>();
-        let (begin, begun) = tokio::sync::oneshot::channel();
-        let observer = Arc::clone(&observer);
-        tokio::spawn(async move {
-            let client = Client::Tcp(([127, 0, 0, host], 1).into());
-            let work = move || (begin.send(()), ended.recv());
-            observer.compile_pool.run(Some(&client), work).await.map(drop)
-        });
-        begun.await.unwrap();
-        ends.push(end);
+        ends.push(occupy(&observer, client(host, 1)).await);
     }
-    let pattern = || FlowFilter { http_path: vec!["^/index".to_owned()], ..FlowFilter::default() };
     assert!(service.get_flows(request(cheap())).await.is_ok(), "without patterns it needs no thread");
-    tokio::time::pause();
-    let blocked = {
-        let service = service.clone();
-        tokio::spawn(async move { service.get_flows(request(pattern())).await.map(drop) })
-    };
-    tokio::task::yield_now().await;
-    tokio::time::advance(MAX_WAIT * 2).await;
-    assert_eq!(blocked.await.unwrap().unwrap_err().code(), tonic::Code::ResourceExhausted);
+    assert_exhausted(&service, request(pattern())).await;
     let refused = |key: &Key| key.attributes.iter().any(|(_, value)| value == "compiling_too_long");
     assert_eq!(telemetry.samples().iter().find(|sample| refused(&sample.key)).map(|sample| sample.value), Some(1));
-    tokio::time::resume();
     drop(ends);
     assert!(timeout(TIMEOUT, service.get_flows(request(pattern()))).await.unwrap().is_ok());
 }

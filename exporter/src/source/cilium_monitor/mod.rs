@@ -134,8 +134,8 @@ impl CiliumMonitor {
     /// Waits for the next attempt, or for the path to appear, and connects.
     fn reconnect(&mut self, next: Instant, timeout: Duration) -> io::Result<()> {
         let left = next.saturating_duration_since(Instant::now());
-        let [news, _] = wait(&self.waker, [watched(&self.watcher), None], timeout.min(left))?;
-        if news && self.watcher.has_changed() && connection::identity(&self.config.socket).is_some() {
+        let [is_path_ready, _] = wait(&self.waker, [watched(&self.watcher), None], timeout.min(left))?;
+        if is_path_ready && self.watcher.has_changed() && connection::identity(&self.config.socket).is_some() {
             // The agent may listen a moment after it made the path: quick attempts again.
             self.backoff.reset();
         } else if Instant::now() < next {
@@ -246,9 +246,9 @@ impl CiliumMonitor {
         let stalls = connected.partial.map(|since| since + self.config.stall);
         let left = stalls.map_or(timeout, |end| timeout.min(end.saturating_duration_since(Instant::now())));
         let descriptors = [Some(connected.stream.as_raw_fd()), watched(&self.watcher)];
-        let [ready, news] = wait(&self.waker, descriptors, left)?;
-        let is_replaced = news && self.watcher.has_changed() && self.is_replaced();
-        let count = if ready { self.take_all(sink) } else { 0 };
+        let [is_ready, is_path_ready] = wait(&self.waker, descriptors, left)?;
+        let is_replaced = is_path_ready && self.watcher.has_changed() && self.is_replaced();
+        let count = if is_ready { self.take_all(sink) } else { 0 };
         if is_replaced {
             self.end(Reason::Replaced, "another socket is at the path", sink);
         } else if self.is_stalled() {
@@ -348,7 +348,7 @@ fn lost(source: LostSource, cpu: Option<u16>, count: u64, time: u64) -> Event<'s
     Event::Lost(Lost { source, cpu, count, time })
 }
 
-/// For poll(2).
+/// Returns the watcher's descriptor for poll(2); `None` if it has none.
 fn watched(watcher: &PathWatcher) -> Option<RawFd> {
     watcher.descriptor().map(|descriptor| descriptor.as_raw_fd())
 }

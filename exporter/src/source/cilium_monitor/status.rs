@@ -1,9 +1,10 @@
 //! The connection to the agent, for status pages.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::connection::Reason;
+use crate::support::lock::lock;
 
 /// The state of the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +29,11 @@ impl View {
 
     /// The current state.
     pub fn get(&self) -> Connection {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 
     /// Changes the state: once per attempt or end, never per event.
     pub(super) fn change(&self, change: impl FnOnce(&mut Connection)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut lock(&self.0));
     }
 }

@@ -29,7 +29,7 @@ pub enum DatapathError {
 }
 
 impl DatapathError {
-    /// For `map_err`: an error of the operation `what`.
+    /// Returns a function for `map_err` that makes the error of the operation `what`.
     pub(super) fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { what, source }
     }

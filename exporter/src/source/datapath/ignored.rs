@@ -82,7 +82,13 @@ pub(super) fn install(
         let Some(reason) = add(name, IGNORE_IN_FUNCTIONS) else { continue };
         functions.push((rule(reason, function), *name, *function));
     }
-    warn_of_missing_functions(names, &functions);
+    let missing = missing_functions(names, functions.iter().map(|(_, reason, function)| (*reason, *function)));
+    if !missing.is_empty() {
+        tracing::warn!(
+            rules = missing.join(", "),
+            "this kernel has no functions of these names; any frees there are reported as drops"
+        );
+    }
     let functions: Vec<_> = functions.into_iter().map(|(rule, ..)| (rule, 1)).collect();
     let receivers: Vec<_> = receivers(receiver_urls).into_iter().map(|receiver| (receiver, 1)).collect();
     fill(object, map::FUNCTIONS, &functions)?;
@@ -98,18 +104,10 @@ fn fill<K: sys::Plain>(object: &Object, name: &'static str, entries: &[(K, u32)]
     Ok(())
 }
 
-fn warn_of_missing_functions(names: &KernelNames, rules: &[(IgnoredFunction, &str, &str)]) {
-    let missing: Vec<_> = rules
-        .iter()
-        .filter(|(_, _, function)| names.has_functions() && !names.has_function(function))
-        .map(|(_, reason, function)| format!("{reason} in {function}"))
-        .collect();
-    if !missing.is_empty() {
-        tracing::warn!(
-            rules = missing.join(", "),
-            "this kernel has no functions of these names; any frees there are reported as drops"
-        );
-    }
+/// Returns the rules, each a reason and a function, whose function the kernel lacks; none if it hides its symbols.
+fn missing_functions<'a>(names: &KernelNames, rules: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+    let missing = rules.filter(|(_, function)| names.has_functions() && !names.has_function(function));
+    missing.map(|(reason, function)| format!("{reason} in {function}")).collect()
 }
 
 /// The rule for a reason in a function; a name that is too long is cut, and matches nothing.
@@ -148,7 +146,30 @@ fn receiver(address: IpAddr, port: u16) -> Receiver {
 mod tests {
     use eyepiece_wire::FUNCTION_LEN;
 
-    use super::{IN_FUNCTIONS, receiver, receivers, rule};
+    use super::{IN_FUNCTIONS, KernelNames, missing_functions, receiver, receivers, rule};
+
+    #[test]
+    fn rules_without_function_are_missing() {
+        const RULES: [(&str, &str); 3] =
+            [("NOT_SPECIFIED", "ip_rcv"), ("NO_SOCKET", "ping_rcv"), ("QUEUE_PURGE", "tcp_v4_rcv")];
+        for (name, symbols, expected) in [
+            (
+                "one is there, one in pieces",
+                "ffffffff81000010 T ip_rcv\nffffffff81000020 t ping_rcv.isra.0\nffffffff81000030 T tcp_v4_rcv_more\n",
+                &["QUEUE_PURGE in tcp_v4_rcv"][..],
+            ),
+            (
+                "none is there",
+                "ffffffff81000010 T other\n",
+                &["NOT_SPECIFIED in ip_rcv", "NO_SOCKET in ping_rcv", "QUEUE_PURGE in tcp_v4_rcv"],
+            ),
+            ("hidden addresses", "0000000000000000 T other\n", &[]),
+            ("no symbols", "", &[]),
+        ] {
+            let names = KernelNames::of(&[], symbols);
+            assert_eq!(missing_functions(&names, RULES.into_iter()), expected, "{name}");
+        }
+    }
 
     #[test]
     fn function_names_fit_into_rules() {

@@ -9,7 +9,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::support::file_lock;
-pub use crate::support::file_lock::{Lock, Taken};
+pub use crate::support::file_lock::{Lock, LockOutcome};
 
 /// The directory of locks. Only root writes in /run, so no other user's process can hold one.
 pub const FOLDER: &str = "/run/eyepiece";
@@ -23,7 +23,7 @@ pub fn path(folder: &Path, namespace: u32) -> PathBuf {
 ///
 /// # Errors
 /// The file or its folder cannot be made or opened.
-pub fn take(path: PathBuf) -> io::Result<Taken> {
+pub fn take(path: PathBuf) -> io::Result<LockOutcome> {
     if let Some(folder) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
     }
@@ -32,16 +32,16 @@ pub fn take(path: PathBuf) -> io::Result<Taken> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Taken, path, take};
+    use super::{LockOutcome, path, take};
 
     #[test]
     fn each_namespace_has_its_lock() {
         let folder = tempfile::tempdir().unwrap();
         let path = |namespace| path(&folder.path().join("eyepiece"), namespace);
-        let lock = take(path(1)).unwrap().ours();
+        let lock = take(path(1)).unwrap().acquired();
         let own = i32::try_from(std::process::id()).unwrap();
-        assert!(matches!(take(path(1)), Ok(Taken::Held(Some(pid))) if pid == own));
-        let other = take(path(2)).unwrap().ours();
+        assert!(matches!(take(path(1)), Ok(LockOutcome::HeldBy(Some(pid))) if pid == own));
+        let other = take(path(2)).unwrap().acquired();
         drop(lock);
         assert!(!path(1).exists() && path(2).exists());
         drop(other);

@@ -22,7 +22,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use eyepiece_config::{Timeouts, Transport};
+use eyepiece_config::{Attach, Timeouts, Transport};
 use eyepiece_flow::event::Totals;
 use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::map;
@@ -35,7 +35,7 @@ use self::kernel_names::KernelNames;
 use self::links::LinkEvent;
 use self::links::filters::{OwnFilters, remove_stale};
 use self::links::requests::Requests;
-use self::lock::{Lock, Taken};
+use self::lock::{Lock, LockOutcome};
 use self::object::{LoadError, Object, ProgramConfig};
 use self::presence::Presence;
 use self::privileges::Privileges;
@@ -49,10 +49,10 @@ use crate::support::{network_namespace, socket_owner};
 /// Configuration of the datapath.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Of the kernel programs.
+    /// Configuration of the kernel programs.
     pub programs: ProgramConfig,
-    /// The mode of attaching; `None` = the best one that this kernel has.
-    pub attach: Option<Mode>,
+    /// The mode of attaching.
+    pub attach: Attach,
     /// Names of drop reasons to ignore, beside those that are no drops.
     pub drops_ignore: Vec<String>,
     /// URLs of the OTLP receivers: refused connections to them over the loopback are no drops.
@@ -176,17 +176,18 @@ fn check_privileges() -> Result<(), DatapathError> {
 
 /// Takes the lock of this network namespace if the mode is clsact. Removes filters that an earlier run left.
 fn lock(mode: Mode) -> Result<Option<Lock>, DatapathError> {
-    let taken = network_namespace::own_inode().and_then(|inode| lock::take(lock::path(Path::new(lock::FOLDER), inode)));
-    match taken {
-        Ok(Taken::Ours(lock)) => {
+    let outcome =
+        network_namespace::own_inode().and_then(|inode| lock::take(lock::path(Path::new(lock::FOLDER), inode)));
+    match outcome {
+        Ok(LockOutcome::Acquired(lock)) => {
             // The earlier run may have had another mode.
             clean_up();
             Ok(Some(lock).filter(|_| mode == Mode::Clsact))
         }
-        Ok(Taken::Held(pid)) if mode == Mode::Clsact => {
+        Ok(LockOutcome::HeldBy(pid)) if mode == Mode::Clsact => {
             Err(DatapathError::NotAlone { owner: socket_owner::describe(pid) })
         }
-        Ok(Taken::Held(_)) => Ok(None),
+        Ok(LockOutcome::HeldBy(_)) => Ok(None),
         Err(source) if mode == Mode::Clsact => Err(DatapathError::System { what: "a lock in /run/eyepiece", source }),
         Err(error) => {
             tracing::warn!(%error, "cannot lock /run/eyepiece; filters of an earlier run may remain");

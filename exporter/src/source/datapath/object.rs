@@ -225,7 +225,7 @@ fn is_denied(error: &(dyn Error + 'static)) -> bool {
 #[cfg(test)]
 mod tests {
     use aya::sys::SyscallError;
-    use eyepiece_wire::Aggregation;
+    use eyepiece_config::Aggregation;
 
     use super::{
         Btf, EbpfError, LoadError, MIN_CAPTURE, Object, ProgramConfig, Transport, is_at_least, is_denied, object_error,
@@ -245,6 +245,7 @@ mod tests {
             assert_eq!(is_at_least(release, 6, 6), expected, "{release}");
         }
     }
+
     #[test]
     fn denied_call_is_found_in_causes() {
         for (code, expected) in [(libc::EPERM, true), (libc::EACCES, true), (libc::EINVAL, false)] {

@@ -41,6 +41,39 @@ struct Attributes {
     config2: u64,
 }
 
+/// Opens a CPU's event of BPF output.
+fn open_event(cpu: u16, page: usize) -> io::Result<OwnedFd> {
+    let mut attributes = Attributes {
+        kind: PERF_TYPE_SOFTWARE,
+        size: size_of::<Attributes>() as u32,
+        config: PERF_COUNT_SW_BPF_OUTPUT,
+        sample_period: 1,
+        sample_type: PERF_SAMPLE_RAW,
+        flags: WATERMARK,
+        // Half of the buffer: a wakeup costs as much as 50 records, and later records need room until the reader
+        // runs.
+        wakeup_watermark: (PAGES * page / 2) as u32,
+        ..Attributes::default()
+    };
+    // SAFETY: a valid perf_event_attr; any process, one CPU, no group.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            std::ptr::from_mut(&mut attributes),
+            -1,
+            libc::c_int::from(cpu),
+            -1,
+            PERF_FLAG_FD_CLOEXEC,
+        )
+    };
+    let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a new descriptor; no other code has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// One CPU's buffer.
 #[derive(Debug)]
 struct Buffer {
@@ -54,35 +87,7 @@ unsafe impl Send for Buffer {}
 
 impl Buffer {
     fn open(cpu: u16, page: usize) -> io::Result<Self> {
-        let mut attributes = Attributes {
-            kind: PERF_TYPE_SOFTWARE,
-            size: size_of::<Attributes>() as u32,
-            config: PERF_COUNT_SW_BPF_OUTPUT,
-            sample_period: 1,
-            sample_type: PERF_SAMPLE_RAW,
-            flags: WATERMARK,
-            // Half of the buffer: a wakeup costs as much as 50 records, and later records need room until the reader
-            // runs.
-            wakeup_watermark: (PAGES * page / 2) as u32,
-            ..Attributes::default()
-        };
-        // SAFETY: a valid perf_event_attr; any process, one CPU, no group.
-        let fd = unsafe {
-            libc::syscall(
-                libc::SYS_perf_event_open,
-                std::ptr::from_mut(&mut attributes),
-                -1,
-                libc::c_int::from(cpu),
-                -1,
-                PERF_FLAG_FD_CLOEXEC,
-            )
-        };
-        let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: a new descriptor; no other code has it.
-        let event = unsafe { OwnedFd::from_raw_fd(fd) };
+        let event = open_event(cpu, page)?;
         // SAFETY: a new mapping of a perf descriptor; its size is a page more than a power of two pages.
         let base = unsafe {
             libc::mmap(

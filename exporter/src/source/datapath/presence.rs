@@ -4,8 +4,10 @@
 //! may be reused at any time: an entry that was added again is present.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+use crate::support::lock::lock;
 
 /// The time after its removal in which an entry may still be counted for: far longer than any program runs.
 pub const GRACE: Duration = Duration::from_secs(2);
@@ -30,7 +32,7 @@ impl State {
 
 impl Presence {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Adds an entry. Call it before programs can count for it.

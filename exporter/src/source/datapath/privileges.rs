@@ -19,20 +19,20 @@ const OPTIONAL: [(Capabilities, &str); 1] = [(
     "network namespaces are found only in /run/netns and /run/docker/netns; drops in others are not reported",
 )];
 
-/// For attaching and detaching; the kernel accepts `SYS_ADMIN` for `BPF`.
+/// The capabilities for attaching and detaching; the kernel accepts `SYS_ADMIN` for `BPF`.
 pub fn of_attaching() -> Capabilities {
     Capabilities::NET_ADMIN.with(bpf())
 }
 
-/// For the watcher of interfaces: requests about other namespaces, and reads of `/proc/PID/ns`.
+/// The capabilities of the watcher of interfaces: requests about other namespaces, and reads of `/proc/PID/ns`.
 pub const OF_WATCHING: Capabilities = Capabilities::NET_ADMIN.with(Capabilities::SYS_PTRACE);
 
-/// For reading maps: from kernel 5.19 on a descriptor is enough.
+/// The capabilities for reading maps: from kernel 5.19 on a descriptor is enough.
 pub fn of_reading() -> Capabilities {
     if object::kernel_is_at_least(5, 19) { Capabilities::NONE } else { bpf() }
 }
 
-/// For perf buffers, which are opened whenever a reader starts.
+/// The capabilities for perf buffers, which are opened whenever a reader starts.
 pub fn of_perf_buffers() -> Capabilities {
     or_sys_admin(Capabilities::PERFMON).with(Capabilities::IPC_LOCK)
 }

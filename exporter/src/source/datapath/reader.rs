@@ -227,7 +227,7 @@ impl Source for Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::tests::interrupted;
+    use crate::source::wait::tests::interrupted;
 
     #[test]
     fn signal_ends_wait_without_error() {

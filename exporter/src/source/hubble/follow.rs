@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -29,6 +29,7 @@ use crate::source::connection_log::{ReconnectLog, STABLE_AFTER};
 use crate::source::connection_metrics::ConnectionMetrics;
 use crate::support::backoff::{Backoff, RECONNECT};
 use crate::support::clock::unix_now;
+use crate::support::lock::lock;
 
 /// The interval between polls of a server without entries.
 const EMPTY: Duration = Duration::from_millis(500);
@@ -43,7 +44,7 @@ impl SharedMetrics {
     }
 
     pub(super) fn get(&self) -> MutexGuard<'_, ConnectionMetrics> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
@@ -72,7 +73,7 @@ impl ItemSender {
 /// A server to follow.
 pub(super) struct Follower {
     pub(super) address: Address,
-    pub(super) options: ClientConfig,
+    pub(super) client: ClientConfig,
     pub(super) probing: Probing,
     pub(super) out: ItemSender,
     pub(super) view: View,
@@ -118,7 +119,7 @@ impl Follower {
         let mut backoff = Backoff::new(RECONNECT, self.random.clone());
         let mut log = ReconnectLog::default();
         loop {
-            match Connection::open(self.address.clone(), &self.options).await {
+            match Connection::open(self.address.clone(), &self.client).await {
                 Ok(connection) => {
                     let since = Instant::now();
                     self.connected(since, &mut log);
@@ -300,7 +301,7 @@ impl Follower {
     }
 
     fn report_unsupported(&self, kind: Kind, status: &Status, missing: &Mutex<&mut Vec<Kind>>) {
-        let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missing = lock(missing);
         if !missing.contains(&kind) {
             missing.push(kind);
             let (call, why) = (kind.path(), status_text(status));
@@ -322,7 +323,7 @@ impl Follower {
         let read = match messages::read(kind, message) {
             Ok(read) => read,
             Err(error) => {
-                tracing::debug!(%error, call = kind.path(), "cannot decode a message");
+                tracing::debug!(address = %self.address, %error, call = kind.path(), "cannot decode a message");
                 let item = Item::Undecodable { time: unix_now(), data: message.clone() };
                 return self.out.send(item).await;
             }
@@ -340,8 +341,9 @@ impl Follower {
             Offer::NewBehindGap => {
                 self.metrics.get().gap("passed_on");
                 tracing::warn!(
+                    address = %self.address,
                     node = read.offered().node,
-                    "the server has passed on since the interruption: events are missed"
+                    "the server's ring no longer has the events of the interruption: they are missed"
                 );
             }
             Offer::Seen => return self.metrics.get().skipped("seen_before"),
@@ -355,11 +357,11 @@ impl Follower {
         let state = self.view.nodes(event);
         let now = Instant::now();
         event.node_names.iter().for_each(|name| window.node_changed(name, now));
-        let (nodes, message) = (event.node_names.join(" "), &event.message);
+        let (nodes, message, address) = (event.node_names.join(" "), &event.message, &self.address);
         if state == "connected" {
-            tracing::info!(state, nodes, message, "nodes of the relay");
+            tracing::info!(%address, state, nodes, message, "the relay reported a state of nodes");
         } else {
-            tracing::warn!(state, nodes, message, "nodes of the relay");
+            tracing::warn!(%address, state, nodes, message, "the relay reported a state of nodes");
         }
     }
 }

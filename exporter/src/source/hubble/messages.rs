@@ -45,7 +45,7 @@ pub(super) struct Read {
 pub(super) enum Content {
     Item(Item),
     NodeStatus(NodeStatusEvent),
-    /// Of an unknown kind.
+    /// A message of an unknown kind.
     Nothing,
 }
 
@@ -74,13 +74,13 @@ pub(super) fn read(kind: Kind, message: &[u8]) -> Result<Read, prost::DecodeErro
         Kind::Flows => flows(message),
         Kind::AgentEvents => {
             let GetAgentEventsResponse { node_name, time, agent_event } = GetAgentEventsResponse::decode(message)?;
-            let time = nanoseconds(time);
+            let time = time.map_or(0, decode::nanoseconds);
             let event = agent_event.map(|event| Observed::Agent(Box::new(decode::agent(event, time))));
             Ok(timed(event, node_name, time, message))
         }
         Kind::DebugEvents => {
             let GetDebugEventsResponse { node_name, time, debug_event } = GetDebugEventsResponse::decode(message)?;
-            let time = nanoseconds(time);
+            let time = time.map_or(0, decode::nanoseconds);
             let event = debug_event.map(|event| Observed::Debug(Box::new(decode::debug(&event, time))));
             Ok(timed(event, node_name, time, message))
         }
@@ -109,7 +109,13 @@ fn flows(message: &[u8]) -> Result<Read, prost::DecodeError> {
         FlowsResponse::Observed(other) => {
             let Head { node_name, time } = Head::decode(message)?;
             let what = Content::Item(Item::Observed(Box::new(other)));
-            Read { what, node: node_name, time: nanoseconds(time), key: hash(message), is_timed: false }
+            Read {
+                what,
+                node: node_name,
+                time: time.map_or(0, decode::nanoseconds),
+                key: hash(message),
+                is_timed: false,
+            }
         }
         FlowsResponse::NodeStatus(event) => none(Content::NodeStatus(event)),
         FlowsResponse::Unknown => none(Content::Nothing),
@@ -118,12 +124,6 @@ fn flows(message: &[u8]) -> Result<Read, prost::DecodeError> {
 
 const fn none(what: Content) -> Read {
     Read { what, node: String::new(), time: 0, key: 0, is_timed: false }
-}
-
-fn nanoseconds(time: Option<prost_types::Timestamp>) -> u64 {
-    let Some(prost_types::Timestamp { seconds, nanos }) = time else { return 0 };
-    let seconds = u64::try_from(seconds).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(nanos).unwrap_or(0))
 }
 
 /// A 128-bit hash of a message: collisions within a window are practically impossible.

@@ -44,7 +44,7 @@ pub struct Config {
     /// The server's address.
     pub address: Address,
     /// The connection's settings.
-    pub options: ClientConfig,
+    pub client: ClientConfig,
 }
 
 /// The source.
@@ -140,7 +140,7 @@ impl Source for Hubble {
             let out = ItemSender { items: sender, is_waiting: Arc::clone(&self.is_waiting), waker: self.waker.clone() };
             let follower = Follower {
                 address: self.config.address.clone(),
-                options: self.config.options.clone(),
+                client: self.config.client.clone(),
                 probing: self.probing,
                 out,
                 view: self.view.clone(),

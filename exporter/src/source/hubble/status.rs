@@ -1,10 +1,12 @@
 //! The connection to a Hubble server, and a relay's nodes, for status pages.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use eyepiece_hubble::proto::relay::{NodeState, NodeStatusEvent};
+
+use crate::support::lock::lock;
 
 /// The most nodes shown: more than a cluster has.
 const NODES: usize = 1 << 13;
@@ -49,12 +51,12 @@ impl View {
 
     /// The current state.
     pub fn get(&self) -> Connection {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 
     /// Changes the state: once per attempt or end, never per event.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Connection) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut lock(&self.0))
     }
 
     /// Applies a relay's report about nodes; returns the state's name.

@@ -183,7 +183,7 @@ impl Window {
         self.order.push_back(Seen { node, time: event.time, key: event.key, arrived: now });
     }
 
-    /// Forgets events older than [`WINDOW`]; while events may be repeated, only for want of room.
+    /// Forgets events older than [`WINDOW`]; while events may be repeated, only if the window is full.
     fn forget(&mut self, now: Instant) {
         if self.replay.is_some_and(|until| now < until) {
             return;

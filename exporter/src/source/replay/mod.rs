@@ -50,7 +50,7 @@ pub struct Deps<'a> {
     pub symbols: Symbols,
     /// Publishes the recording's snapshots.
     pub publisher: Publisher,
-    /// For the source's metrics.
+    /// Registers the source's metrics.
     pub telemetry: &'a Telemetry,
     /// Ends a wait for the first bytes: those of a pipe may never come.
     pub shutdown: &'a Halt,
@@ -248,7 +248,7 @@ impl Replay {
                         count += 1;
                         true
                     } else {
-                        learn(&record, &self.symbols, &self.publisher, &self.names);
+                        learn(&self.path, &record, &self.symbols, &self.publisher, &self.names);
                         false
                     };
                     self.buffer.consume(size);
@@ -309,15 +309,18 @@ impl Replay {
 }
 
 /// Applies a record that is no event.
-fn learn(record: &Record<'_>, symbols: &Symbols, publisher: &Publisher, names: &RecordedNames) {
+fn learn(path: &str, record: &Record<'_>, symbols: &Symbols, publisher: &Publisher, names: &RecordedNames) {
     match record {
         Record::Metadata(bytes) => match recorded::read(bytes, symbols) {
             Some(tables) => publisher.publish(tables),
-            None => tracing::warn!("cannot read metadata of a later version in the recording; names may be missing"),
+            None => tracing::warn!("{path}: cannot read metadata of a later version; names may be missing"),
         },
         Record::Reason { number, name } => names.learn_reason(*number, name),
         Record::Symbol { address, name } => names.learn_symbol(*address, name),
-        Record::Origin(lines) => tracing::info!(origin = %lines.trim_end().replace('\n', ", "), "a recording"),
+        Record::Origin(lines) => {
+            let origin = lines.trim_end().replace('\n', ", ");
+            tracing::info!(origin, "{path}: playing the recording");
+        }
         Record::Event(_) => {}
     }
 }

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::{ListenError, Options, pin, set_mode};
+use super::{Config, ListenError, pin, set_group, set_mode};
 use crate::support::file_lock;
 
-fn options(path: &Path) -> Options {
-    Options { path: path.to_owned(), mode: 0o600, group: None }
+fn config(path: &Path) -> Config {
+    Config { path: path.to_owned(), mode: 0o600, group: None }
 }
 
 fn place() -> (tempfile::TempDir, PathBuf) {
@@ -25,7 +25,7 @@ fn place() -> (tempfile::TempDir, PathBuf) {
 async fn free_path_is_free_again() {
     let (_folder, path) = place();
     for mode in [0o600, 0o660, 0o666, 0o000] {
-        let listener = Options { mode, ..options(&path) }.listen().await.unwrap();
+        let listener = Config { mode, ..config(&path) }.listen().await.unwrap();
         assert_eq!(listener.path(), path);
         assert_eq!(path.symlink_metadata().unwrap().permissions().mode() & 0o7777, mode);
         drop(listener);
@@ -36,7 +36,7 @@ async fn free_path_is_free_again() {
 #[tokio::test]
 async fn clients_are_accepted() {
     let (_folder, path) = place();
-    let listener = options(&path).listen().await.unwrap();
+    let listener = config(&path).listen().await.unwrap();
     let client = UnixStream::connect(&path).unwrap();
     let (stream, _) = listener.socket().accept().await.unwrap();
     drop(client);
@@ -47,11 +47,11 @@ async fn clients_are_accepted() {
 async fn group_is_set() {
     let (_folder, path) = place();
     let own = nix::unistd::getegid();
-    let listener = Options { group: Some(own), ..options(&path) }.listen().await.unwrap();
+    let listener = Config { group: Some(own), ..config(&path) }.listen().await.unwrap();
     assert_eq!(path.symlink_metadata().unwrap().gid(), own.as_raw());
     drop(listener);
     if nix::unistd::geteuid().is_root() {
-        let listener = Options { group: Some(4711.into()), ..options(&path) }.listen().await.unwrap();
+        let listener = Config { group: Some(4711.into()), ..config(&path) }.listen().await.unwrap();
         assert_eq!(path.symlink_metadata().unwrap().gid(), 4711);
         drop(listener);
     }
@@ -76,7 +76,7 @@ async fn stale_socket_is_replaced() {
     let (_folder, path) = place();
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists());
-    let listener = options(&path).listen().await.unwrap();
+    let listener = config(&path).listen().await.unwrap();
     UnixStream::connect(&path).unwrap();
     drop(listener);
 }
@@ -85,7 +85,7 @@ async fn stale_socket_is_replaced() {
 async fn live_socket_stays_with_owner_named() {
     let (_folder, path) = place();
     let other = UnixListener::bind(&path).unwrap();
-    let error = options(&path).listen().await.unwrap_err();
+    let error = config(&path).listen().await.unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, ListenError::InUse { pid: Some(pid), .. } if pid == std::process::id() as i32), "{text}");
     assert!(text.contains(path.to_str().unwrap()) && text.contains(&std::process::id().to_string()), "{text}");
@@ -101,7 +101,7 @@ async fn socket_with_full_queue_is_live() {
     other.bind(&path).unwrap();
     let _other = other.listen(0).unwrap();
     let _waits = UnixStream::connect(&path).unwrap();
-    let error = options(&path).listen().await.unwrap_err();
+    let error = config(&path).listen().await.unwrap_err();
     assert!(matches!(error, ListenError::InUse { pid: None, .. }), "{error}");
     assert!(path.exists());
 }
@@ -110,17 +110,17 @@ async fn socket_with_full_queue_is_live() {
 async fn other_files_stay() {
     let (folder, path) = place();
     std::fs::write(&path, "precious").unwrap();
-    let error = options(&path).listen().await.unwrap_err();
+    let error = config(&path).listen().await.unwrap_err();
     assert!(matches!(error, ListenError::NoSocket { .. }), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 
     let link = folder.path().join("link.sock");
     symlink(folder.path().join("nothing"), &link).unwrap();
-    assert!(matches!(options(&link).listen().await.unwrap_err(), ListenError::NoSocket { .. }));
+    assert!(matches!(config(&link).listen().await.unwrap_err(), ListenError::NoSocket { .. }));
 
     let datagram = folder.path().join("datagram.sock");
     let _other = UnixDatagram::bind(&datagram).unwrap();
-    let error = options(&datagram).listen().await.unwrap_err();
+    let error = config(&datagram).listen().await.unwrap_err();
     assert!(matches!(error, ListenError::Unclear { .. }), "{error}");
     assert!(datagram.exists());
 }
@@ -128,7 +128,7 @@ async fn other_files_stay() {
 #[tokio::test]
 async fn replaced_path_stays_on_drop() {
     let (_folder, path) = place();
-    let listener = options(&path).listen().await.unwrap();
+    let listener = config(&path).listen().await.unwrap();
     std::fs::remove_file(&path).unwrap();
     let other = UnixListener::bind(&path).unwrap();
     drop(listener);
@@ -139,7 +139,7 @@ async fn replaced_path_stays_on_drop() {
 #[tokio::test]
 async fn missing_folder_is_named() {
     let (folder, _) = place();
-    let error = options(&folder.path().join("no/a.sock")).listen().await.unwrap_err();
+    let error = config(&folder.path().join("no/a.sock")).listen().await.unwrap_err();
     assert!(error.to_string().contains("/no/a.sock: cannot find its folder: "), "{error}");
 }
 
@@ -149,7 +149,7 @@ async fn one_of_many_binds() {
     drop(UnixListener::bind(&path).unwrap());
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..16 {
-        tasks.spawn(options(&path).listen());
+        tasks.spawn(config(&path).listen());
     }
     let results = tasks.join_all().await;
     let (won, lost): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
@@ -164,7 +164,7 @@ async fn one_of_many_binds() {
 #[tokio::test]
 async fn folder_locked_by_user_is_served() {
     if !nix::unistd::geteuid().is_root() {
-        return;
+        eyepiece_tests::skip!("another user's process needs root");
     }
     const OTHER_USER: u32 = 65_534;
     let (folder, path) = place();
@@ -175,7 +175,7 @@ async fn folder_locked_by_user_is_served() {
     while File::open(folder.path()).unwrap().try_lock().is_ok() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let listener = options(&path).listen().await.unwrap();
+    let listener = config(&path).listen().await.unwrap();
     UnixStream::connect(&path).unwrap();
     assert!(File::open(folder.path()).unwrap().try_lock().is_err(), "the other process held it all the time");
     drop(listener);
@@ -189,14 +189,14 @@ async fn folder_locked_by_user_is_served() {
 async fn lock_held_names_the_socket() {
     let (folder, path) = place();
     let _other = file_lock::take(folder.path().join("a.sock.lock")).unwrap();
-    let error = options(&path).listen().await.unwrap_err();
+    let error = config(&path).listen().await.unwrap_err();
     let expected = format!("{0}: cannot prepare the socket: another process holds {0}.lock", path.display());
     assert_eq!(error.to_string(), expected);
 }
 
 /// The path may name another file between `bind` and the changes of the file.
 #[tokio::test]
-async fn replaced_path_keeps_its_mode() {
+async fn replaced_path_keeps_mode_and_group() {
     let (folder, path) = place();
     let precious = folder.path().join("precious");
     std::fs::write(&precious, "").unwrap();
@@ -210,6 +210,12 @@ async fn replaced_path_keeps_its_mode() {
     symlink(&precious, &path).unwrap();
     set_mode(&file, 0o606).unwrap();
     assert_eq!((mode(&precious), mode(&moved)), (0o640, 0o606));
+    if nix::unistd::geteuid().is_root() {
+        let group = |path: &Path| path.metadata().unwrap().gid();
+        let before = group(&precious);
+        set_group(&file, Some(4711.into())).unwrap();
+        assert_eq!((group(&precious), group(&moved)), (before, 4711));
+    }
 
     assert!(pin(&path).is_err(), "a link");
     std::fs::remove_file(&path).unwrap();

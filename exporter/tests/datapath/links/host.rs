@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use eyepiece::metadata::{Publisher, Reader, Tables};
 use eyepiece::source::datapath::links;
@@ -13,6 +13,8 @@ use eyepiece_flow::interner::Symbols;
 
 /// Timeout of expected events. Passing tests never wait that long.
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// The longest wait for one event.
+const SLICE: Duration = Duration::from_millis(5);
 
 /// Runs a test on a thread in a new network namespace, or reports by name that it was skipped.
 pub(crate) fn isolated(name: &str, test: impl FnOnce() + Send + 'static) {
@@ -101,18 +103,19 @@ impl Watched {
 
     /// Reads events until the condition holds; the snapshot is the newest each time it is asked.
     pub(crate) fn until(&mut self, what: &str, condition: impl Fn(&mut Self) -> bool) {
-        let deadline = Instant::now() + TIMEOUT;
-        while !condition(self) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "waited for {what} in vain: {:#?}", self.table);
+        let found = eyepiece_tests::until(TIMEOUT, what, || {
+            if condition(self) {
+                return Some(());
+            }
             // A snapshot comes without an event, so look again soon.
-            let slice = left.min(Duration::from_millis(5));
-            let received = self.runtime.block_on(async { tokio::time::timeout(slice, self.links.events.recv()).await });
-            if let Ok(event) = received {
+            let received = async { tokio::time::timeout(SLICE, self.links.events.recv()).await };
+            if let Ok(event) = self.runtime.block_on(received) {
                 self.take(event.expect("the watcher lives"));
             }
             self.reader.refresh();
-        }
+            None
+        });
+        found.unwrap_or_else(|error| panic!("{error}: {:#?}", self.table));
     }
 
     /// Takes over an event, and checks that it fits to those before.

@@ -14,7 +14,7 @@ use eyepiece::serve::observer::{Deps, Observer};
 use eyepiece::services::observer::observer_client::ObserverClient;
 use eyepiece::services::observer::observer_server::ObserverServer;
 use eyepiece::support::telemetry::Telemetry;
-use eyepiece::support::unix_listener::Options;
+use eyepiece::support::unix_listener;
 use eyepiece::support::{server_runtime, shutdown};
 use eyepiece_flow::flow::{EventType, Flow};
 use eyepiece_flow::lookup::NoLookup;
@@ -79,9 +79,9 @@ impl Server {
             stop: stopped.clone(),
             now: || 1_700_000_100_000_000_000,
         });
-        let options = Options { path: unix.clone(), mode: 0o600, group: None };
+        let socket = unix_listener::Config { path: unix.clone(), mode: 0o600, group: None };
         let config = grpc::Config {
-            listen: vec![Bind::Tcp("127.0.0.1:0".parse().unwrap()), Bind::Unix(options)],
+            listen: vec![Bind::Tcp("127.0.0.1:0".parse().unwrap()), Bind::Unix(socket)],
             tls: None,
             limits,
             version: "1".parse().unwrap(),

@@ -8,9 +8,9 @@ use std::time::Duration;
 use eyepiece::serve::grpc::{Address, Bind, Config, Limits};
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
+use eyepiece_tests::eventually_async;
 use nix::sys::resource::{Resource, setrlimit};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep};
 use tonic::service::Routes;
 
 /// Timeout of every wait on a busy machine.
@@ -37,6 +37,10 @@ impl Log {
     fn times(&self, text: &str) -> usize {
         String::from_utf8_lossy(&self.0.lock().unwrap()).matches(text).count()
     }
+}
+
+async fn wait(what: &str, is_so: &dyn Fn() -> bool) {
+    eventually_async(TIMEOUT, what, || is_so().then_some(())).await.unwrap();
 }
 
 #[tokio::test]
@@ -71,22 +75,12 @@ async fn server_without_descriptors_logs_once() {
         files.pop();
         let before = number("eyepiece.hubble.refused");
         let client = TcpStream::connect(address).await.unwrap();
-        let end = Instant::now() + TIMEOUT;
-        while number("eyepiece.hubble.refused") < before + 3 {
-            assert!(Instant::now() < end, "it was not accepted again and again");
-            sleep(Duration::from_millis(5)).await;
-        }
+        wait("no client is refused", &|| number("eyepiece.hubble.refused") >= before + 3).await;
         assert_eq!((log.times("cannot accept clients"), log.times("are accepted again")), (round, round - 1));
         drop(files);
-        while number("eyepiece.hubble.accepted") < round as u64 {
-            assert!(Instant::now() < end, "it is accepted");
-            sleep(Duration::from_millis(5)).await;
-        }
+        wait("no client is accepted", &|| number("eyepiece.hubble.accepted") >= round as u64).await;
         assert_eq!((log.times("cannot accept clients"), log.times("are accepted again")), (round, round));
         drop(client);
-        while number("eyepiece.hubble.connections") > 0 {
-            assert!(Instant::now() < end, "it is gone");
-            sleep(Duration::from_millis(5)).await;
-        }
+        wait("the client stays", &|| number("eyepiece.hubble.connections") == 0).await;
     }
 }

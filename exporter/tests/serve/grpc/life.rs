@@ -3,17 +3,20 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use eyepiece::serve::grpc::{Bind, Config, Limits};
+use eyepiece::serve::grpc::{Address, Bind, Client, Config, Limits};
 use eyepiece::services::HEALTH_SERVICE;
 use eyepiece::services::VERSION_HEADER;
 use eyepiece::services::peer::peer_client::PeerClient;
+use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_hubble::proto::Encoded;
 use eyepiece_hubble::proto::peer::NotifyRequest;
 use http::uri::PathAndQuery;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tonic::transport::Channel;
+use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -41,6 +44,41 @@ async fn unknown_requests_are_unimplemented() {
     assert_eq!(answer.metadata().get(VERSION_HEADER).unwrap(), VERSION);
     let answer = PeerClient::new(channel).notify(NotifyRequest {}).await.unwrap();
     assert_eq!(answer.metadata().get(VERSION_HEADER).unwrap(), VERSION);
+}
+
+#[tokio::test]
+async fn services_know_client_of_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hubble.sock");
+    let (sender, mut clients) = tokio::sync::mpsc::unbounded_channel();
+    let intercept = move |request: Request<()>| {
+        sender.send(request.extensions().get::<Client>().cloned()).unwrap();
+        Ok(request)
+    };
+    let config = Config {
+        listen: vec![Bind::Tcp("127.0.0.1:0".parse().unwrap()), unix(&path)],
+        tls: None,
+        limits: Limits::default(),
+        version: VERSION.parse().unwrap(),
+        telemetry: Telemetry::default(),
+    };
+    let bound = config.bind().await.unwrap();
+    let addresses = bound.addresses();
+    let Some(Address::Tcp(tcp)) = addresses.first() else { panic!("{addresses:?}") };
+    let (_stop, stopped) = shutdown::channel();
+    let routes = Routes::new(InterceptedService::new(tonic_health::server::health_reporter().1, intercept));
+    tokio::spawn(bound.serve(routes, None, stopped));
+    for host in ["127.0.0.2", "127.0.0.3"] {
+        let endpoint = Endpoint::from_shared(format!("http://{tcp}")).unwrap();
+        let channel = endpoint.local_address(Some(host.parse().unwrap())).connect().await.unwrap();
+        health(channel, "").await.unwrap();
+        let client = clients.recv().await.unwrap();
+        assert!(matches!(&client, Some(Client::Tcp(address)) if address.ip().to_string() == host), "{client:?}");
+    }
+    health(connect(&format!("unix://{}", path.display()), None).await.unwrap(), "").await.unwrap();
+    let client = clients.recv().await.unwrap();
+    let own = Client::Unix { pid: Some(std::process::id() as i32), uid: Some(nix::unistd::geteuid().as_raw()) };
+    assert_eq!(client, Some(own));
 }
 
 #[tokio::test]
@@ -119,8 +157,8 @@ async fn address_in_use_is_named() {
     assert!(!other.exists());
     for address in &server.addresses {
         let url = match address {
-            eyepiece::serve::grpc::Address::Unix(_) => address.to_string(),
-            eyepiece::serve::grpc::Address::Tcp(address) => format!("http://{address}"),
+            Address::Unix(_) => address.to_string(),
+            Address::Tcp(address) => format!("http://{address}"),
         };
         assert_eq!(health(connect(&url, None).await.unwrap(), "").await.unwrap(), 1, "{url}");
     }

@@ -10,7 +10,7 @@ use eyepiece::serve::grpc::{Address, Bind, Config, Limits};
 use eyepiece::serve::peer;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
-use eyepiece::support::unix_listener::Options;
+use eyepiece::support::unix_listener;
 use eyepiece_hubble::node::Node;
 use eyepiece_hubble::proto;
 use tokio::task::JoinHandle;
@@ -60,7 +60,7 @@ impl Default for Setup {
 }
 
 pub(crate) fn unix(path: &Path) -> Bind {
-    Bind::Unix(Options { path: path.to_owned(), mode: 0o660, group: None })
+    Bind::Unix(unix_listener::Config { path: path.to_owned(), mode: 0o660, group: None })
 }
 
 impl Setup {

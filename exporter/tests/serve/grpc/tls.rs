@@ -161,7 +161,7 @@ async fn swapped_secret_is_reloaded() {
         assert!(server.tls_channel(of.client(None)).await.is_ok());
     }
     assert_eq!(server.number("reloads", "failed"), 0);
-    // What changes nothing is no news.
+    // A change of another file in the folder causes no reload.
     std::fs::write(pki.path("other"), "x").unwrap();
     sleep(Duration::from_millis(200)).await;
     assert_eq!(server.number("reloads", "ok"), 2);

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read as _};
 use std::time::Duration;
 
-use eyepiece::serve::monitor::limits::LISTENERS_MAX;
+use eyepiece::serve::monitor::limits::MAX_LISTENERS;
 use eyepiece::serve::monitor::notification::Notification;
 
 use super::support::{Client, ReceivedPayloads, Server, SourceStep, TIMEOUT, eventually};
@@ -142,8 +142,8 @@ fn in_order(got: &ReceivedPayloads) {
 #[test]
 fn listener_limit_holds() {
     let server = Server::start(Some(10), TIMEOUT);
-    let clients: Vec<_> = (0..LISTENERS_MAX).map(|_| server.client()).collect();
-    server.wait_for_listeners(LISTENERS_MAX as u64);
+    let clients: Vec<_> = (0..MAX_LISTENERS).map(|_| server.client()).collect();
+    server.wait_for_listeners(MAX_LISTENERS as u64);
     let mut refused = server.client();
     refused.read_until(|_| false);
     assert_eq!(refused.got, ReceivedPayloads::default());
@@ -171,9 +171,9 @@ fn client_beyond_limit_is_closed() {
         })
         .collect();
     let refused = || server.number("eyepiece.monitor.refused", "too_many_listeners");
-    eventually("all came in or were refused", || refused() == (CLIENTS - LISTENERS_MAX) as u64);
-    server.wait_for_listeners(LISTENERS_MAX as u64);
-    assert!(most <= LISTENERS_MAX + 8, "{most}");
+    eventually("all came in or were refused", || refused() == (CLIENTS - MAX_LISTENERS) as u64);
+    server.wait_for_listeners(MAX_LISTENERS as u64);
+    assert!(most <= MAX_LISTENERS + 8, "{most}");
     drop(clients);
     server.wait_for_listeners(0);
 }

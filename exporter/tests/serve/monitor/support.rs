@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use eyepiece::metadata::{Publisher, Tables};
 use eyepiece::pipeline;
@@ -21,7 +21,7 @@ use eyepiece::serve::monitor::tap::Tap;
 use eyepiece::source::{Source, Waker};
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
-use eyepiece::support::unix_listener::Options;
+use eyepiece::support::unix_listener;
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::event::{Event, Lost, LostSource, RawEvent};
 use eyepiece_flow::gob::RECORD_LOST;
@@ -171,8 +171,8 @@ impl Server {
         .unwrap();
         drop(thread);
         let agent = Agent::new(handle.clone(), fanout);
-        let options = Options { path: path.clone(), mode: 0o600, group: None };
-        let socket = runtime.block_on(options.listen()).unwrap();
+        let config = unix_listener::Config { path: path.clone(), mode: 0o600, group: None };
+        let socket = runtime.block_on(config.listen()).unwrap();
         let (stop, stopped) = shutdown::channel();
         let config = server::Config { socket, queue, stall, agent: agent.clone(), telemetry: telemetry.clone() };
         let task = runtime.spawn(config.run(stopped));
@@ -279,9 +279,5 @@ impl Client {
 }
 
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + TIMEOUT;
-    while !is_so() {
-        assert!(Instant::now() < end, "after {TIMEOUT:?}: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    eyepiece_tests::eventually(TIMEOUT, what, || is_so().then_some(())).unwrap();
 }

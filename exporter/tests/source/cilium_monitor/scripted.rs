@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use eyepiece::source::Source as _;
 use eyepiece::source::cilium_monitor;
@@ -77,11 +77,14 @@ impl Reader {
 
     /// Reads until something is so.
     pub(crate) fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
-        let end = Instant::now() + TIMEOUT;
-        while !is_so(self) {
-            assert!(Instant::now() < end, "{what}: {:?}, {:?}", self.seen.last(), self.controls.view.get());
-            self.read(Duration::from_millis(20));
-        }
+        let found = eyepiece_tests::until(TIMEOUT, what, || {
+            let found = is_so(self).then_some(());
+            if found.is_none() {
+                self.read(Duration::from_millis(20));
+            }
+            found
+        });
+        found.unwrap_or_else(|error| panic!("{error}: {:?}, {:?}", self.seen.last(), self.controls.view.get()));
     }
 
     /// Reads until `count` events have arrived, then takes them.

@@ -273,8 +273,8 @@ impl Reader {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let telemetry = Telemetry::default();
-        let options = ClientConfig { tls, ..ClientConfig::default() };
-        let config = Config { address: address.parse().expect("an address"), options };
+        let client = ClientConfig { tls, ..ClientConfig::default() };
+        let config = Config { address: address.parse().expect("an address"), client };
         let (source, controls) = hubble::build(config, runtime.handle().clone(), &telemetry).expect("a source");
         let mut source = source.probing(probing);
         source.start().expect("start");
@@ -307,11 +307,14 @@ impl Reader {
 
     /// Reads until something is so.
     pub(crate) fn until(&mut self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
-        let end = Instant::now() + TIMEOUT;
-        while !is_so(self) {
-            assert!(Instant::now() < end, "{what}: {:?}, {:?}", self.seen, self.controls.view.get());
-            self.read(Duration::from_millis(20));
-        }
+        let found = eyepiece_tests::until(TIMEOUT, what, || {
+            let found = is_so(self).then_some(());
+            if found.is_none() {
+                self.read(Duration::from_millis(20));
+            }
+            found
+        });
+        found.unwrap_or_else(|error| panic!("{error}: {:?}, {:?}", self.seen, self.controls.view.get()));
     }
 
     /// Reads until `count` events have arrived, then takes them.

@@ -127,10 +127,16 @@ fn other_files_are_refused_by_name() {
     assert!(matches!(open(&path, 0.0), Err(ReplayError::Open { .. })));
     std::fs::write(&path, "[source]\nkind = \"replay\"\n").expect("a file");
     let error = open(&path, 0.0).err().expect("an error").to_string();
-    assert_eq!(error, format!("replay.path: {}: it is not a recording of eyepiece", path.display()));
+    assert_eq!(
+        error,
+        format!("replay.path: {}: invalid recording: expected a file of eyepiece record", path.display())
+    );
     std::fs::write(&path, &format::head()[..9]).expect("a file");
     let error = open(&path, 0.0).err().expect("an error").to_string();
-    assert_eq!(error, format!("replay.path: {}: it is too short: 9 bytes, a head has 16", path.display()));
+    assert_eq!(
+        error,
+        format!("replay.path: {}: invalid recording: expected a head of 16 bytes, found 9", path.display())
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
 use eyepiece::recording;
@@ -15,6 +15,7 @@ use eyepiece_flow::recording::format;
 use eyepiece_wire::InterfaceKind;
 
 use super::play::{events, open};
+use eyepiece_tests::eventually;
 use eyepiece_tests::owned_event::{Owned, text};
 
 /// Delivers events, some each read.
@@ -99,11 +100,8 @@ fn recording_thread_holds_no_capabilities() {
     let folder = tempfile::tempdir().expect("a folder");
     let (chunks, pending) = recording::build(options(&folder.path().join("recording"))).expect("a recording");
     let (writer, _) = pending.start().expect("a file");
-    let end = Instant::now() + Duration::from_secs(60);
-    while !is_unprivileged("recording") {
-        assert!(Instant::now() < end, "the thread keeps capabilities");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let is_so = || is_unprivileged("recording").then_some(());
+    eventually(Duration::from_secs(60), "the thread keeps capabilities", is_so).expect("no capability");
     drop(chunks);
     assert!(matches!(writer.finish(Duration::from_secs(60)).end, Ok(End::Done)));
 }

@@ -82,10 +82,11 @@ const COMMANDS: [Command; 8] = [
     }),
     ("watch peers", |via| {
         let mut watching = via.hubble.start(&["watch", "peers"])?;
-        let is_told = || watching.stdout().lines().next().map(str::to_owned);
-        let line = eyepiece_tests::eventually(TIMEOUT, "a peer", is_told)?;
+        let is_notified = || watching.stdout().lines().next().map(str::to_owned);
+        let line = eyepiece_tests::eventually(TIMEOUT, "a peer", is_notified)?;
         ensure!(line.split_whitespace().collect::<Vec<_>>().join(" ") == via.peer, "{line:?} is not {:?}", via.peer);
-        watching.stop(nix::sys::signal::Signal::SIGINT, TIMEOUT)?;
+        // A shell makes what it starts in the background ignore SIGINT.
+        watching.stop(nix::sys::signal::Signal::SIGTERM, TIMEOUT)?;
         Ok(())
     }),
 ];

@@ -11,9 +11,9 @@ use eyepiece_tests::payload::{Packet, access_log, access_logs, debug, socket, wr
 use eyepiece_tests::{Eyepiece, Hubble, Namespace, eventually};
 use serde_json::json;
 
-/// The node's name and its cluster's.
+/// Name of the node.
 pub(crate) const NODE: &str = "node-2";
-/// See [`NODE`].
+/// Name of the node's cluster.
 pub(crate) const CLUSTER: &str = "west";
 /// A trace id, as the client's header has it.
 pub(crate) const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";

@@ -50,7 +50,7 @@ impl Item {
         self.number.is_multiple_of(3)
     }
 
-    /// For ours.
+    /// The item as our server's ring takes it.
     pub(crate) fn observed(self) -> Observed {
         let time = self.time as u64 * 1_000_000_000;
         match self.kind {
@@ -86,7 +86,7 @@ impl Item {
         }
     }
 
-    /// For Cilium's.
+    /// The item as Cilium's server takes it.
     pub(crate) fn export(self) -> ExportEvent {
         let time = Some(Timestamp { seconds: self.time, nanos: 0 });
         let response_types = match self.kind {

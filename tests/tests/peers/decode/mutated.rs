@@ -239,11 +239,13 @@ fn is_newer(payload: &[u8]) -> bool {
     }
 }
 
-/// Notifications: 1.15's, and what becomes of them from 1.19 on.
+/// Notifications: 1.15's, what becomes of them from 1.19 on, and what an unknown producer's are.
 fn agent(payload: &[u8], theirs: &Value) -> Outcome {
     let event = RawEvent { time: 0, cpu: 0, data: payload, traffic: None, kernel_drop: None };
-    let newest = decoder::decode(&event, Producer::from(Release::V1_20), &mut Pairing::new(1));
-    let newest = newest.map(|observed: Observed| json::observed(&observed)).map_err(|error| error.to_string());
+    let [newest, by_default] = [Producer::from(Release::V1_20), Producer::default()].map(|producer| {
+        let observed = decoder::decode(&event, producer, &mut Pairing::new(1));
+        observed.map(|observed: Observed| json::observed(&observed)).map_err(|error| error.to_string())
+    });
     let ours = decode(payload);
     let is_unknown = |ours: &Result<Value, String>| {
         ours.as_ref().is_ok_and(|ours| matches!(ours["agent_event"]["unknown"]["type"].as_str(), Some("11" | "12")))
@@ -252,6 +254,12 @@ fn agent(payload: &[u8], theirs: &Value) -> Outcome {
         let event = &value["agent_event"];
         event.get("service_upsert").is_some() || event.get("service_delete").is_some()
     };
+    // Of an unknown producer, only what nothing but a service's upsert can be differs from 1.20's.
+    let is_upsert = by_default.as_ref().is_ok_and(|found| found["agent_event"].get("service_upsert").is_some());
+    let is_default_right = by_default == if is_upsert { ours.clone() } else { newest.clone() };
+    if !is_default_right {
+        return Outcome::Differs(format!("  ours    {ours:?}\n  newest  {newest:?}\n  default {by_default:?}"));
+    }
     if is_unknown(&newest) {
         // 1.15 reads any JSON as a service.
         if is_unknown(&ours) && (is_service(theirs) || theirs.get("error").is_some()) {

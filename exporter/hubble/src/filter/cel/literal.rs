@@ -4,7 +4,7 @@
 pub(super) enum Literal {
     Null,
     Bool(bool),
-    /// Of an unsigned text; the parser turns it into [`Self::Int`].
+    /// A number without a sign or suffix; the parser turns it into [`Self::Int`].
     Integer(u64),
     Int(i64),
     Uint(u64),

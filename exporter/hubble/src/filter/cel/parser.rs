@@ -1,11 +1,10 @@
-//! The parser of CEL. Both parsers of the crate `cel` overflow the stack on a few thousand bytes, whatever their limit, so
-//! that a client could crash the server. This one counts its depth.
+//! The parser of CEL. It counts its depth: a stack overflow by an expression would let a client crash the server.
 
 use super::lexer::{Token, tokens};
 use super::literal::Literal;
 
 /// Levels of an expression. Each is a call or two of every later step, on the stack of a worker.
-const DEEPEST: usize = 40;
+const MAX_DEPTH: usize = 40;
 
 /// An expression with its depth.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,7 +95,7 @@ impl Parser {
     /// Returns an expression one level above its parts.
     fn over(node: Node, parts: &[usize]) -> Result<Expression, String> {
         let depth = 1 + parts.iter().max().copied().unwrap_or(0);
-        if depth > DEEPEST { Err(too_deep()) } else { Ok(Expression { node, depth }) }
+        if depth > MAX_DEPTH { Err(too_deep()) } else { Ok(Expression { node, depth }) }
     }
 
     fn call(target: Option<Expression>, name: &str, arguments: Vec<Expression>) -> Result<Expression, String> {
@@ -106,7 +105,7 @@ impl Parser {
 
     fn expression(&mut self) -> Result<Expression, String> {
         self.depth += 1;
-        if self.depth > DEEPEST {
+        if self.depth > MAX_DEPTH {
             return Err(too_deep());
         }
         let condition = self.many("||", Node::Or, |parser| parser.many("&&", Node::And, |parser| parser.binary(1)))?;
@@ -287,7 +286,7 @@ impl Parser {
 }
 
 fn too_deep() -> String {
-    format!("expression recursion limit exceeded: {DEEPEST}")
+    format!("expression recursion limit exceeded: {MAX_DEPTH}")
 }
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use hashbrown::HashSet;
 use crate::filter::pattern_budget::PatternBudget;
 
 /// The most repetitions of an item, the product of nested ones (`maxRepeat` of `regexp/syntax`).
-const MOST_REPETITIONS: u32 = 1000;
+const MAX_REPETITIONS: u32 = 1000;
 /// Characters from which on a range is wide: if case is ignored, the crate `regex` looks at each of them.
 const WIDE_RANGE: u32 = 256;
 /// Levels of nested groups. Go allows 1000, the crate `regex` 250, its own ones included.
-const DEEPEST: usize = 100;
+const MAX_DEPTH: usize = 100;
 
 const MISSING_BRACKET: &str = "missing closing ]";
 
@@ -34,7 +34,7 @@ struct Translator<'a> {
     out: String,
     names: HashSet<String>,
     before: Before,
-    /// For each open group, the most repetitions in the groups around it so far.
+    /// The most repetitions so far in the groups around each open group.
     open: Vec<u32>,
     /// The most repetitions in the current group so far.
     most: u32,
@@ -79,8 +79,8 @@ impl Translator<'_> {
             '{' => match self.bounds() {
                 Some((least, most)) => {
                     let (text, times) = match most {
-                        _ if least > MOST_REPETITIONS => return Err("invalid repeat count".to_owned()),
-                        Some(most) if most > MOST_REPETITIONS || most < least => {
+                        _ if least > MAX_REPETITIONS => return Err("invalid repeat count".to_owned()),
+                        Some(most) if most > MAX_REPETITIONS || most < least => {
                             return Err("invalid repeat count".to_owned());
                         }
                         Some(most) => (format!("{{{least},{most}}}"), most),
@@ -118,7 +118,7 @@ impl Translator<'_> {
             Before::Item(inside) => inside,
         };
         let demanded = inside.saturating_mul(times.max(1));
-        if demanded > MOST_REPETITIONS {
+        if demanded > MAX_REPETITIONS {
             return Err(format!("invalid repeat count: `{operator}`"));
         }
         self.out.push_str(operator);
@@ -150,7 +150,7 @@ impl Translator<'_> {
 
     /// Reads the start of a group after `(`. Captures are not used, so no group captures.
     fn group(&mut self) -> Result<(), String> {
-        if self.open.len() >= DEEPEST {
+        if self.open.len() >= MAX_DEPTH {
             return Err("expression nests too deeply".to_owned());
         }
         let mut flags = String::new();
@@ -466,7 +466,7 @@ fn number(rest: &mut Peekable<Chars<'_>>) -> Option<u32> {
     while let Some(digit) = rest.peek().and_then(|c| c.to_digit(10)) {
         rest.next();
         digits += 1;
-        value = Some(value.unwrap_or(0).saturating_mul(10).saturating_add(digit).min(MOST_REPETITIONS + 1));
+        value = Some(value.unwrap_or(0).saturating_mul(10).saturating_add(digit).min(MAX_REPETITIONS + 1));
     }
     value.filter(|_| !zero || digits == 1)
 }

@@ -11,7 +11,7 @@ use crate::source::datapath::kernel_names::{normalize_reason, reasons};
 pub(super) enum Reason {
     /// One of the API's enum.
     Cilium(DropReason),
-    /// One of the kernel's, or of a newer API: its name, without prefix.
+    /// A reason of the kernel or of a newer API: its name, without prefix.
     Kernel(String),
 }
 

@@ -57,9 +57,9 @@ impl Default for PrintConfig {
 /// Text for standard output and standard error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lines {
-    /// For standard output.
+    /// The text for standard output.
     pub out: String,
-    /// For standard error.
+    /// The text for standard error.
     pub err: String,
 }
 

@@ -23,20 +23,8 @@ pub(super) const TRACE: i32 = 4;
 pub(super) const POLICY_VERDICT: i32 = 5;
 pub(super) const SOCK: i32 = 7;
 
-/// The reserved identities (Cilium `pkg/identity`).
-const IDENTITIES: [(&str, u32); 11] = [
-    ("unknown", 0),
-    ("host", 1),
-    ("world", 2),
-    ("unmanaged", 3),
-    ("health", 4),
-    ("init", 5),
-    ("remote-node", 6),
-    ("kube-apiserver", 7),
-    ("ingress", 8),
-    ("world-ipv4", 9),
-    ("world-ipv6", 10),
-];
+/// The highest reserved identity.
+const MAX_RESERVED: u32 = 10;
 
 /// The number of an event type's name.
 pub fn event_type(name: &str) -> Option<i32> {
@@ -50,17 +38,22 @@ pub fn observation_point(name: &str) -> Option<u8> {
 
 /// The number of a reserved identity's name.
 pub fn identity(name: &str) -> Option<u32> {
-    IDENTITIES.iter().find(|(known, _)| *known == name).map(|&(_, number)| number)
+    (0..=MAX_RESERVED).find(|&number| identity_name(number) == Some(name))
 }
 
 /// Names of the reserved identities.
 pub fn identity_names() -> impl Iterator<Item = &'static str> {
-    IDENTITIES.iter().map(|&(name, _)| name)
+    (0..=MAX_RESERVED).filter_map(identity_name)
+}
+
+/// The name of a reserved identity; 0 stands for unknown.
+fn identity_name(number: u32) -> Option<&'static str> {
+    if number == 0 { Some("unknown") } else { names::reserved_identity_name(number) }
 }
 
 pub(super) fn identity_text(number: u32) -> String {
-    match IDENTITIES.iter().find(|&&(_, known)| known == number) {
-        Some((name, _)) => format!("({name})"),
+    match identity_name(number) {
+        Some(name) => format!("({name})"),
         None => format!("(ID:{number})"),
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use eyepiece_config::Protocol;
@@ -12,8 +12,10 @@ use hyper_util::client::legacy;
 use rustls::{AlertDescription, CertificateError};
 use tonic::Code;
 
+use crate::client::error::is_unexpected_message;
 use crate::export::otlp::retry::Outcome;
-use crate::support::error_chain::{causes, error_chain, is_unexpected_message};
+use crate::support::error_chain::{causes, error_chain};
+use crate::support::lock::lock;
 
 /// The time that a canceled request waits for the failure of its connection.
 const CAUSE_TIMEOUT: Duration = Duration::from_millis(100);
@@ -94,7 +96,7 @@ impl Target {
     }
 
     fn last_failure(&self) -> MutexGuard<'_, Option<String>> {
-        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.last_failure)
     }
 
     /// The outcome of a request without an answer in time.

@@ -36,7 +36,7 @@ pub struct FlowEncoder {
     texts: FlowTexts,
     pub(super) body: String,
     scratch: String,
-    /// For the ids of losses.
+    /// Makes the ids of losses.
     pub(super) random: fastrand::Rng,
 }
 

@@ -1,5 +1,5 @@
-//! Encodes the entities at a flow's ends, or another Hubble's metadata of it, as attributes: OpenTelemetry's names of Kubernetes objects, with the end as
-//! prefix, since the resource is the exporter's own.
+//! Encodes the entities at a flow's ends, or another Hubble's metadata of it, as attributes: OpenTelemetry's names of
+//! containers, processes and Kubernetes objects, with the end as prefix, since the resource is the exporter's own.
 
 use eyepiece_flow::lookup::EndEntity;
 use eyepiece_flow::metadata::{Metadata, Service, Workload};
@@ -62,11 +62,56 @@ const DESTINATION: PeerAttributes = PeerAttributes {
     service_namespace: attribute::HUBBLE_DESTINATION_SERVICE_NAMESPACE,
 };
 
-/// Appends what is known of a flow's ends.
+/// Further attributes of an entity, and their names at the source and the destination of a flow.
+const OF_ENTITY: [[&str; 3]; 12] = [
+    [attribute::CONTAINER_ID, attribute::SOURCE_CONTAINER_ID, attribute::DESTINATION_CONTAINER_ID],
+    [attribute::CONTAINER_NAME, attribute::SOURCE_CONTAINER_NAME, attribute::DESTINATION_CONTAINER_NAME],
+    [
+        attribute::CONTAINER_IMAGE_NAME,
+        attribute::SOURCE_CONTAINER_IMAGE_NAME,
+        attribute::DESTINATION_CONTAINER_IMAGE_NAME,
+    ],
+    [
+        attribute::CONTAINER_IMAGE_TAGS,
+        attribute::SOURCE_CONTAINER_IMAGE_TAGS,
+        attribute::DESTINATION_CONTAINER_IMAGE_TAGS,
+    ],
+    [
+        attribute::CONTAINER_RUNTIME_NAME,
+        attribute::SOURCE_CONTAINER_RUNTIME_NAME,
+        attribute::DESTINATION_CONTAINER_RUNTIME_NAME,
+    ],
+    [attribute::SERVICE_NAME, attribute::SOURCE_SERVICE_NAME, attribute::DESTINATION_SERVICE_NAME],
+    [attribute::SERVICE_NAMESPACE, attribute::SOURCE_SERVICE_NAMESPACE, attribute::DESTINATION_SERVICE_NAMESPACE],
+    [attribute::PROCESS_PID, attribute::SOURCE_PROCESS_PID, attribute::DESTINATION_PROCESS_PID],
+    [
+        attribute::PROCESS_EXECUTABLE_NAME,
+        attribute::SOURCE_PROCESS_EXECUTABLE_NAME,
+        attribute::DESTINATION_PROCESS_EXECUTABLE_NAME,
+    ],
+    [attribute::K8S_CONTAINER_NAME, attribute::SOURCE_K8S_CONTAINER_NAME, attribute::DESTINATION_K8S_CONTAINER_NAME],
+    [attribute::K8S_POD_UID, attribute::SOURCE_K8S_POD_UID, attribute::DESTINATION_K8S_POD_UID],
+    [attribute::K8S_NODE_NAME, attribute::SOURCE_K8S_NODE_NAME, attribute::DESTINATION_K8S_NODE_NAME],
+];
+
+/// Appends the fields of a flow's ends.
 pub(super) fn ends(source: Option<EndEntity<'_>>, destination: Option<EndEntity<'_>>, out: &mut Vec<u8>) {
-    for (names, entity) in [(&SOURCE, source), (&DESTINATION, destination)] {
+    for (names, place, entity) in [(&SOURCE, 1, source), (&DESTINATION, 2, destination)] {
         if let Some(entity) = entity {
             end(names, entity, out);
+            further(entity.attributes, place, out);
+        }
+    }
+}
+
+/// Appends an entity's further attributes under the names of one end.
+fn further(attributes: &[(&'static str, String)], place: usize, out: &mut Vec<u8>) {
+    for (own, text) in attributes {
+        let Some(name) = OF_ENTITY.iter().find(|names| names[0] == *own).map(|names| names[place]) else { continue };
+        match (*own, text.parse()) {
+            (attribute::CONTAINER_IMAGE_TAGS, _) => wire::texts(out, FIELD, name, [text.as_str()].into_iter()),
+            (attribute::PROCESS_PID, Ok(pid)) => wire::signed(out, FIELD, name, pid),
+            _ => wire::string(out, FIELD, name, text.as_bytes()),
         }
     }
 }

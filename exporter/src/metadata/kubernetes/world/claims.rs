@@ -31,7 +31,7 @@ struct Claim {
     rank: Rank,
     /// The later one of two equal ranks is the stronger.
     number: u64,
-    /// `None`: the key leads to the pod whose uid is `owner`.
+    /// `None`: the target is the pod whose uid is `owner`.
     entity: Option<Arc<Entity>>,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// Makes or changes a claim. Returns the change of what the key leads to, and the pod that lost the key for good: a
+    /// Makes or changes a claim. Returns the change of the key's target, and the pod that lost the key for good: a
     /// former pod does not get its address back when the next one ends.
     pub(super) fn claim(
         &mut self,
@@ -89,7 +89,7 @@ impl Claims {
         (change, lost)
     }
 
-    /// Drops a claim. Returns the change of what the key leads to.
+    /// Drops a claim. Returns the change of the key's target.
     pub(super) fn release(&mut self, key: &Key, owner: &str) -> Option<Change> {
         let (mut claims, before) = self.take(key);
         claims.retain(|claim| &*claim.owner != owner);

@@ -18,7 +18,7 @@ use crate::metadata::provider::Change;
 
 use self::state::{Names, NamespaceRecord, PodRecord, check_limit};
 
-pub(super) use self::state::{Dropped, Place, World};
+pub(super) use self::state::{Dropped, Scope, World};
 
 impl World {
     /// Number of objects of all kinds.
@@ -29,7 +29,7 @@ impl World {
 
     /// Returns whether the cluster has a Node object of this node's name.
     pub(super) fn knows_own_node(&self) -> bool {
-        self.nodes.values().any(|node| *node.name == *self.place.node)
+        self.nodes.values().any(|node| *node.name == *self.scope.node)
     }
 
     /// Begins a listing: objects that it does not have are removed at its end.
@@ -138,7 +138,7 @@ impl World {
         let Names { name, .. } = Names::of(&namespace.metadata).ok_or(Dropped::Invalid)?;
         let labels = namespace.metadata.labels.as_ref().map(labels::of_namespace).unwrap_or_default();
         let (listing, known) = (self.listing(Kind::Namespaces), self.namespaces.get(name));
-        check_limit(known.is_some(), self.namespaces.len(), self.place.objects_max)?;
+        check_limit(known.is_some(), self.namespaces.len(), self.scope.max_objects)?;
         if known.is_none_or(|known| known.labels != labels) {
             self.stale.namespaces.insert(name.into());
         }

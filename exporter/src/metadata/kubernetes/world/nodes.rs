@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use eyepiece_flow::metadata::{EndMetadata, Service};
+use eyepiece_flow::names::KUBE_APISERVER;
 use eyepiece_semconv::attribute;
 
 use super::claims::{Class, Rank};
@@ -13,10 +14,8 @@ use crate::metadata::provider::{Entity, EntityKind, Key};
 
 /// Identity of another node (Cilium `pkg/identity/numericidentity.go`).
 const IDENTITY_REMOTE_NODE: u32 = 6;
-/// Identity of an API server that is not on this node.
-const IDENTITY_KUBE_APISERVER: u32 = 7;
 /// Addresses of one node that are kept.
-const ADDRESSES_MAX: usize = 16;
+const MAX_ADDRESSES: usize = 16;
 
 fn labels(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| format!("reserved:{name}")).collect()
@@ -25,10 +24,10 @@ fn labels(names: &[&str]) -> Vec<String> {
 impl World {
     pub(super) fn set_node(&mut self, node: &Node) -> Result<(), Dropped> {
         let Names { uid, name, .. } = Names::of(&node.metadata).ok_or(Dropped::Invalid)?;
-        check_limit(self.nodes.contains_key(uid), self.nodes.len(), self.place.objects_max)?;
+        check_limit(self.nodes.contains_key(uid), self.nodes.len(), self.scope.max_objects)?;
         let addresses = node.status.as_ref().and_then(|status| status.addresses.as_deref()).unwrap_or_default();
         // Names stand among them.
-        let addresses = addresses.iter().filter_map(|entry| entry.address.parse().ok()).take(ADDRESSES_MAX).collect();
+        let addresses = addresses.iter().filter_map(|entry| entry.address.parse().ok()).take(MAX_ADDRESSES).collect();
         let created = node.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
         let record = NodeRecord { listing: self.listing(Kind::Nodes), name: name.into(), created, addresses };
         let uid: Arc<str> = uid.into();
@@ -67,10 +66,10 @@ impl World {
 
     fn node_entity(&self, node: &NodeRecord) -> Entity {
         let has_api_server = node.addresses.iter().any(|address| self.api_servers.contains(address));
-        let (identity, names): (_, &[&str]) = match (*node.name == *self.place.node, has_api_server) {
+        let (identity, names): (_, &[&str]) = match (*node.name == *self.scope.node, has_api_server) {
             (true, false) => (IDENTITY_HOST, &["host"]),
             (true, true) => (IDENTITY_HOST, &["host", "kube-apiserver"]),
-            (false, true) => (IDENTITY_KUBE_APISERVER, &["kube-apiserver", "remote-node"]),
+            (false, true) => (KUBE_APISERVER, &["kube-apiserver", "remote-node"]),
             (false, false) => (IDENTITY_REMOTE_NODE, &["remote-node"]),
         };
         Entity {
@@ -78,7 +77,7 @@ impl World {
             name: node.name.to_string(),
             identity,
             metadata: EndMetadata {
-                cluster_name: self.place.cluster.clone(),
+                cluster_name: self.scope.cluster.clone(),
                 labels: labels(names),
                 ..EndMetadata::default()
             },
@@ -87,14 +86,14 @@ impl World {
         }
     }
 
-    /// The entity of an API server's address that is no node's.
+    /// The entity of an API server at an address that no node has.
     pub(super) fn api_server(&self, service: &Service) -> Arc<Entity> {
         Arc::new(Entity {
             kind: EntityKind::Node,
             name: "kube-apiserver".to_owned(),
-            identity: IDENTITY_KUBE_APISERVER,
+            identity: KUBE_APISERVER,
             metadata: EndMetadata {
-                cluster_name: self.place.cluster.clone(),
+                cluster_name: self.scope.cluster.clone(),
                 labels: labels(&["kube-apiserver"]),
                 ..EndMetadata::default()
             },

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
-use super::state::{Dropped, NAME_MAX, Names, OwnerRecord, World, check_limit};
+use super::state::{Dropped, MAX_NAME, Names, OwnerRecord, World, check_limit};
 use crate::metadata::kubernetes::objects::Kind;
 use eyepiece_flow::metadata::Workload;
 
@@ -11,7 +11,7 @@ fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
     let owners = metadata.owner_references.as_deref().unwrap_or_default();
     let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
     // A mirror pod belongs to its node, which is no workload.
-    let is_valid = |text: &str| !text.is_empty() && text.len() <= NAME_MAX;
+    let is_valid = |text: &str| !text.is_empty() && text.len() <= MAX_NAME;
     (is_valid(&owner.kind) && is_valid(&owner.name) && owner.kind != "Node").then_some(owner)
 }
 
@@ -38,7 +38,7 @@ pub(super) fn of_pod(metadata: &ObjectMeta) -> (Option<Workload>, Option<&str>) 
         "ReplicationController" => label("deploymentconfig").map(|name| workload("DeploymentConfig", name)),
         _ => None,
     };
-    let lookup = matches!(owner.kind.as_str(), "ReplicaSet" | "Job") && owner.uid.len() <= NAME_MAX;
+    let lookup = matches!(owner.kind.as_str(), "ReplicaSet" | "Job") && owner.uid.len() <= MAX_NAME;
     (found.or_else(|| Some(workload(&owner.kind, &owner.name))), lookup.then_some(&owner.uid))
 }
 
@@ -50,7 +50,7 @@ impl World {
         let workload =
             controller(metadata).map_or_else(|| workload(itself, name), |owner| workload(&owner.kind, &owner.name));
         let known = self.owners.get(uid);
-        check_limit(known.is_some(), self.owners.len(), self.place.objects_max)?;
+        check_limit(known.is_some(), self.owners.len(), self.scope.max_objects)?;
         if known.is_none_or(|known| known.workload != workload) {
             self.stale.owners.insert(uid.into());
         }

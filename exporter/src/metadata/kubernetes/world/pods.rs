@@ -9,26 +9,26 @@ use eyepiece_semconv::attribute;
 
 use super::claims::{Class, Rank};
 use super::owners;
-use super::state::{ADDRESSES_MAX, Container, Dropped, NAME_MAX, Names, PodRecord, World, check_limit};
+use super::state::{Container, Dropped, MAX_ADDRESSES, MAX_NAME, Names, PodRecord, World, check_limit};
 use crate::metadata::identity_of_labels;
 use crate::metadata::kubernetes::labels;
 use crate::metadata::kubernetes::objects::{CONFIG_HASH, ContainerStatus, Kind, Pod, PodStatus};
 use crate::metadata::provider::{Change, Entity, EntityKind, Key, Target};
 
 /// Containers of one pod that are kept.
-const CONTAINERS_MAX: usize = 64;
+const MAX_CONTAINERS: usize = 64;
 
 fn containers(status: &PodStatus) -> Box<[Container]> {
     let lists = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
     let all = lists.into_iter().flatten().flatten();
-    let running = all.filter(|container| container.state.terminated.is_none() && container.name.len() <= NAME_MAX);
+    let running = all.filter(|container| container.state.terminated.is_none() && container.name.len() <= MAX_NAME);
     let known = running.filter_map(|ContainerStatus { container_id, name, .. }| {
         // The runtime's name stands before the id: containerd://, cri-o://.
         let (_, id) = container_id.as_deref()?.rsplit_once("://")?;
-        let is_valid = !id.is_empty() && id.len() <= NAME_MAX;
+        let is_valid = !id.is_empty() && id.len() <= MAX_NAME;
         is_valid.then(|| Container { id: id.into(), name: name.as_str().into() })
     });
-    known.take(CONTAINERS_MAX).collect()
+    known.take(MAX_CONTAINERS).collect()
 }
 
 /// The addresses of a pod that are its own: not the node's, and not those of a pod that has ended.
@@ -43,11 +43,11 @@ fn addresses(pod: &Pod) -> Box<[IpAddr]> {
         several.chain(status.pod_ip.as_deref()).filter_map(|text| text.parse().ok()).collect();
     addresses.sort_unstable();
     addresses.dedup();
-    addresses.truncate(ADDRESSES_MAX);
+    addresses.truncate(MAX_ADDRESSES);
     addresses.into()
 }
 
-/// The keys that lead to a pod but for its addresses.
+/// The keys of a pod without its addresses.
 fn entries(uid: &Arc<str>, pod: &PodRecord) -> Vec<(Key, Target)> {
     let own = || Target::Key(Key::Pod(Arc::clone(uid)));
     let mut entries = vec![(Key::Pod(Arc::clone(uid)), Target::Entity(Arc::clone(&pod.entity)))];
@@ -82,7 +82,7 @@ fn changes(before: &[(Key, Target)], after: Vec<(Key, Target)>) -> Vec<Change> {
 impl World {
     pub(super) fn set_pod(&mut self, pod: &Pod, now: i64) -> Result<(), Dropped> {
         let names = Names::of(&pod.metadata).ok_or(Dropped::Invalid)?;
-        check_limit(self.pods.contains_key(names.uid), self.pods.len(), self.place.objects_max)?;
+        check_limit(self.pods.contains_key(names.uid), self.pods.len(), self.scope.max_objects)?;
         let known = self.memberships.get_key_value(names.uid).map(|(uid, _)| Arc::clone(uid));
         let known = self.pods.get_key_value(names.uid).map(|(uid, _)| Arc::clone(uid)).or(known);
         let uid: Arc<str> = known.unwrap_or_else(|| names.uid.into());
@@ -133,14 +133,17 @@ impl World {
         let account = spec.and_then(|spec| spec.service_account_name.as_deref());
         let none = BTreeMap::new();
         let own_labels = pod.metadata.labels.as_ref().unwrap_or(&none);
+        let addresses = addresses(pod);
+        let first = |is_wanted: fn(&IpAddr) -> bool| addresses.iter().copied().find(is_wanted);
         let mut entity = Entity {
             kind: EntityKind::Pod,
             name: format!("{}/{}", names.namespace, names.name),
+            addresses: [first(IpAddr::is_ipv4), first(IpAddr::is_ipv6)],
             metadata: EndMetadata {
-                cluster_name: self.place.cluster.clone(),
+                cluster_name: self.scope.cluster.clone(),
                 namespace: names.namespace.to_owned(),
                 pod_name: names.name.to_owned(),
-                labels: labels::of_pod(own_labels, &self.place.cluster, names.namespace, account),
+                labels: labels::of_pod(own_labels, &self.scope.cluster, names.namespace, account),
                 workloads: workload.into_iter().collect(),
             },
             ..Entity::default()
@@ -148,7 +151,7 @@ impl World {
         entity.name.shrink_to_fit();
         entity.attributes.reserve_exact(2);
         entity.attributes.push((attribute::K8S_POD_UID, uid.to_string()));
-        if let Some(node) = spec.and_then(|spec| spec.node_name.as_ref()).filter(|node| node.len() <= NAME_MAX) {
+        if let Some(node) = spec.and_then(|spec| spec.node_name.as_ref()).filter(|node| node.len() <= MAX_NAME) {
             entity.attributes.push((attribute::K8S_NODE_NAME, node.clone()));
         }
         if let [container] = &*containers {
@@ -158,18 +161,18 @@ impl World {
         PodRecord {
             entity: Arc::new(self.complete(entity, uid, owner)),
             owner: owner.map(Into::into),
-            addresses: addresses(pod),
+            addresses,
             lost: Box::default(),
             containers,
             static_uid: hash
-                .filter(|hash| hash.len() <= NAME_MAX && hash.as_str() != &**uid)
+                .filter(|hash| hash.len() <= MAX_NAME && hash.as_str() != &**uid)
                 .map(|hash| hash.as_str().into()),
             deadline: pod.metadata.deletion_timestamp.as_ref().map(|time| time.0.as_second()),
             listing: self.listing(Kind::Pods),
         }
     }
 
-    /// Adds what other objects know of a pod: its namespace's labels, its workload, its service.
+    /// Adds the fields of a pod that other objects have: its namespace's labels, its workload, its service.
     fn complete(&self, mut entity: Entity, uid: &str, owner: Option<&str>) -> Entity {
         let namespace = self.namespaces.get(entity.metadata.namespace.as_str());
         let of_namespace = namespace.map(|namespace| &*namespace.labels).unwrap_or_default();

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use eyepiece_flow::metadata::{EndMetadata, Service};
 
 use super::claims::{Class, Rank};
-use super::state::{Dropped, NAME_MAX, Names, ServiceRecord, Slice, World, check_limit};
+use super::state::{Dropped, MAX_NAME, Names, ServiceRecord, Slice, World, check_limit};
 use crate::metadata::kubernetes::objects::{self, EndpointSlice, Kind, SERVICE_NAME};
 use crate::metadata::provider::{Entity, EntityKind, Key};
 
 /// Addresses and ports of one service that are kept.
-const KEYS_MAX: usize = 1024;
+const MAX_KEYS: usize = 1024;
 /// Endpoints of a slice; Kubernetes has no more.
-const ENDPOINTS_MAX: usize = 1000;
+const MAX_ENDPOINTS: usize = 1000;
 
 /// The addresses and ports of a service.
 fn keys(service: &objects::Service) -> Box<[Key]> {
@@ -32,7 +32,7 @@ fn keys(service: &objects::Service) -> Box<[Key]> {
         };
         keys.extend(addresses.iter().map(|&address| Key::Service { address, port: port.port, protocol }));
     }
-    keys.truncate(KEYS_MAX);
+    keys.truncate(MAX_KEYS);
     keys.into()
 }
 
@@ -40,7 +40,7 @@ impl World {
     pub(super) fn set_service(&mut self, service: &objects::Service) -> Result<(), Dropped> {
         let Names { uid, name, namespace } = Names::of(&service.metadata).ok_or(Dropped::Invalid)?;
         let known = self.services.get(uid);
-        check_limit(known.is_some(), self.services.len(), self.place.objects_max)?;
+        check_limit(known.is_some(), self.services.len(), self.scope.max_objects)?;
         let (uid, keys) = (Arc::<str>::from(uid), keys(service));
         let gone = known.map(|known| known.keys.iter().filter(|key| !keys.contains(key)).cloned().collect::<Vec<_>>());
         for key in gone.unwrap_or_default() {
@@ -50,7 +50,7 @@ impl World {
             kind: EntityKind::Service,
             name: format!("{namespace}/{name}"),
             metadata: EndMetadata {
-                cluster_name: self.place.cluster.clone(),
+                cluster_name: self.scope.cluster.clone(),
                 namespace: namespace.to_owned(),
                 ..EndMetadata::default()
             },
@@ -75,9 +75,9 @@ impl World {
 
     pub(super) fn set_slice(&mut self, slice: &EndpointSlice) -> Result<(), Dropped> {
         let Names { uid, namespace, .. } = Names::of(&slice.metadata).ok_or(Dropped::Invalid)?;
-        check_limit(self.slices.contains_key(uid), self.slices.len(), self.place.objects_max)?;
+        check_limit(self.slices.contains_key(uid), self.slices.len(), self.scope.max_objects)?;
         let service = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
-        let Some(name) = service.filter(|name| name.len() <= NAME_MAX) else {
+        let Some(name) = service.filter(|name| name.len() <= MAX_NAME) else {
             // A slice without a service is of no use here.
             self.remove_slice(uid);
             return Ok(());
@@ -85,10 +85,10 @@ impl World {
         let service = Service { name: name.clone(), namespace: namespace.to_owned() };
         let pods = self.pods_of(slice);
         let addresses =
-            slice.endpoints.iter().flatten().take(ENDPOINTS_MAX).flat_map(|end| end.addresses.iter().flatten());
+            slice.endpoints.iter().flatten().take(MAX_ENDPOINTS).flat_map(|end| end.addresses.iter().flatten());
         let is_api_server = (service.namespace.as_str(), service.name.as_str()) == ("default", "kubernetes");
         let addresses = addresses.filter(|_| is_api_server).filter_map(|text| text.parse().ok());
-        let api_servers = addresses.take(ENDPOINTS_MAX).collect();
+        let api_servers = addresses.take(MAX_ENDPOINTS).collect();
         let listing = self.listing(Kind::EndpointSlices);
         self.replace_slice(&uid.into(), Some(Slice { listing, service, pods, api_servers }));
         Ok(())
@@ -101,12 +101,12 @@ impl World {
     /// The uids of the pods behind a slice, as far as they may be known here.
     fn pods_of(&self, slice: &EndpointSlice) -> Box<[Arc<str>]> {
         let is_elsewhere =
-            |node: Option<&str>| self.place.is_own_only && node.is_some_and(|node| node != self.place.node);
-        let ends = slice.endpoints.iter().flatten().take(ENDPOINTS_MAX);
+            |node: Option<&str>| self.scope.is_own_only && node.is_some_and(|node| node != self.scope.node);
+        let ends = slice.endpoints.iter().flatten().take(MAX_ENDPOINTS);
         let ends = ends.filter(|end| !is_elsewhere(end.node_name.as_deref()));
         let targets = ends.filter_map(|end| end.target_ref.as_ref()).filter(|to| to.kind.as_deref() == Some("Pod"));
-        let uids = targets.filter_map(|to| to.uid.as_deref()).filter(|uid| uid.len() <= NAME_MAX);
-        let mut room = self.place.objects_max.saturating_sub(self.memberships.len());
+        let uids = targets.filter_map(|to| to.uid.as_deref()).filter(|uid| uid.len() <= MAX_NAME);
+        let mut room = self.scope.max_objects.saturating_sub(self.memberships.len());
         let known = uids.filter_map(|uid| {
             let shared = self.pods.get_key_value(uid).map(|(uid, _)| uid);
             let shared = shared.or_else(|| self.memberships.get_key_value(uid).map(|(uid, _)| uid));

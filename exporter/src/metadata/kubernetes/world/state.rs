@@ -1,4 +1,4 @@
-//! What is kept of the objects, and the claims that they lay.
+//! The kept fields of objects, and their claims on keys.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use crate::metadata::kubernetes::objects::Kind;
 use crate::metadata::provider::{Change, Entity, Key};
 
 /// Longest name and uid that Kubernetes allows.
-pub(super) const NAME_MAX: usize = 253;
+pub(super) const MAX_NAME: usize = 253;
 
 /// Why an object was left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +23,9 @@ pub(crate) enum Dropped {
     Invalid,
 }
 
-/// Where this node stands.
+/// The node and cluster of the provider, and the objects that it keeps.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Scope {
     /// The cluster's name.
     pub(crate) cluster: String,
     /// The name of this node's Node object.
@@ -33,13 +33,13 @@ pub(crate) struct Place {
     /// Whether only this node's pods are known: the endpoints of others are left out.
     pub(crate) is_own_only: bool,
     /// Objects of each kind that are kept.
-    pub(crate) objects_max: usize,
+    pub(crate) max_objects: usize,
 }
 
 /// Everything that was listed and watched.
 #[derive(Debug)]
 pub(crate) struct World {
-    pub(super) place: Place,
+    pub(super) scope: Scope,
     /// The number of each kind's last listing.
     pub(super) listings: [u32; Kind::ALL.len()],
     pub(super) namespaces: HashMap<Box<str>, NamespaceRecord>,
@@ -88,8 +88,8 @@ impl<'a> Names<'a> {
     pub(super) fn of(metadata: &'a ObjectMeta) -> Option<Self> {
         let (uid, name) = (metadata.uid.as_deref()?, metadata.name.as_deref()?);
         let namespace = metadata.namespace.as_deref().unwrap_or_default();
-        let is_valid = |text: &str| !text.is_empty() && text.len() <= NAME_MAX;
-        (is_valid(uid) && is_valid(name) && namespace.len() <= NAME_MAX).then_some(Self { uid, name, namespace })
+        let is_valid = |text: &str| !text.is_empty() && text.len() <= MAX_NAME;
+        (is_valid(uid) && is_valid(name) && namespace.len() <= MAX_NAME).then_some(Self { uid, name, namespace })
     }
 }
 
@@ -154,21 +154,21 @@ pub(super) struct Container {
 }
 
 /// Addresses of one pod: Kubernetes has one of each family.
-pub(super) const ADDRESSES_MAX: usize = 4;
+pub(super) const MAX_ADDRESSES: usize = 4;
 
 impl PodRecord {
     /// Drops an address that another pod has now.
     pub(super) fn lose(&mut self, address: IpAddr) {
         self.addresses = self.addresses.iter().copied().filter(|kept| *kept != address).collect();
-        self.lost = self.lost.iter().copied().chain([address]).take(ADDRESSES_MAX).collect();
+        self.lost = self.lost.iter().copied().chain([address]).take(MAX_ADDRESSES).collect();
     }
 }
 
 impl World {
     /// An empty world.
-    pub(crate) fn new(place: Place) -> Self {
+    pub(crate) fn new(scope: Scope) -> Self {
         Self {
-            place,
+            scope,
             listings: [0; Kind::ALL.len()],
             namespaces: HashMap::new(),
             nodes: HashMap::new(),

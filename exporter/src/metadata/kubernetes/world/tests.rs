@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::{Dropped, Place, World};
+use super::{Dropped, Scope, World};
 use crate::metadata::identity_of_labels;
 use crate::metadata::kubernetes::objects::{
     EndpointSlice, Job, Kind, Namespace, Node, Object, Pod, ReplicaSet, Service,
@@ -30,9 +30,9 @@ impl Scene {
         Self::with(false, 1000)
     }
 
-    fn with(is_own_only: bool, objects_max: usize) -> Self {
-        let place = Place { cluster: "kind".into(), node: "node-1".into(), is_own_only, objects_max };
-        Self { world: World::new(place), keys: HashMap::new() }
+    fn with(is_own_only: bool, max_objects: usize) -> Self {
+        let scope = Scope { cluster: "kind".into(), node: "node-1".into(), is_own_only, max_objects };
+        Self { world: World::new(scope), keys: HashMap::new() }
     }
 
     fn set(&mut self, object: impl Into<Object>) {

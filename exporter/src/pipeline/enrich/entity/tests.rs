@@ -13,7 +13,7 @@ use eyepiece_wire::{Hook, InterfaceKind};
 use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::Registry;
 use crate::metadata::{InterfaceInfo, Publisher, Snapshot, Tables};
-use crate::pipeline::enrich::{ends, enrich};
+use crate::pipeline::enrich::{Unnamed, ends, enrich, socket, unnamed};
 
 const FROM_ENDPOINT: u8 = 5;
 const TO_ENDPOINT: u8 = 0;
@@ -33,6 +33,7 @@ fn tables(symbols: &Symbols) -> Tables {
     }
     tables.add_endpoint_address(ip("10.0.9.3"), 3, true);
     tables.add_host(ip("192.0.2.1"));
+    tables.add_host(ip("192.0.2.77"));
     tables
 }
 
@@ -52,7 +53,8 @@ fn entries() -> Vec<(Key, Target)> {
     ]
     .into_iter()
     .map(|(key, name)| {
-        let entity = Entity { name: name.to_owned(), identity: 300, ..Entity::default() };
+        let addresses = [Some(ip("10.0.0.1")), Some(ip("fe80::7"))];
+        let entity = Entity { name: name.to_owned(), identity: 300, addresses, ..Entity::default() };
         (key, Target::Entity(Arc::new(entity)))
     })
     .collect()
@@ -61,7 +63,7 @@ fn entries() -> Vec<(Key, Target)> {
 fn snapshot() -> Arc<Snapshot> {
     let symbols = Symbols::default();
     let publisher = Publisher::new(tables(&symbols));
-    let registry = Registry::new(symbols, publisher.clone());
+    let registry = Registry::new(symbols, publisher.clone(), Vec::new());
     registry.replace(Provider::File, entries());
     registry.publish();
     Arc::clone(publisher.reader().snapshot())
@@ -115,6 +117,27 @@ fn entity_names_end() {
 }
 
 #[test]
+fn local_ends_without_entity_are_counted() {
+    let names = snapshot();
+    let none = [None; 2];
+    for (endpoint, source, destination, group, expected) in [
+        (1, "10.0.0.1", "10.0.0.2", 0, none),
+        (1, "10.0.0.1", "8.8.8.8", 0, none),
+        (3, "10.0.7.7", "8.8.8.8", 0, [Some(Unnamed::UnknownEndpoint), None]),
+        (1, "10.0.0.1", "192.0.2.1", 0, none),
+        (1, "10.0.0.1", "192.0.2.77", 0, [None, Some(Unnamed::NoSocket)]),
+        (1, "10.0.0.1", "192.0.2.77", 4711, [None, Some(Unnamed::UnknownControlGroup)]),
+    ] {
+        let mut flow = flow(FROM_ENDPOINT, endpoint, source, destination);
+        let traffic = flow.traffic.as_mut().unwrap();
+        (traffic.hook, traffic.cgroup) = (Hook::FromEndpoint, group);
+        enrich(&mut flow, &names);
+        assert_eq!(unnamed(&flow, &names), expected, "{source} {destination} {group}");
+        assert_eq!(unnamed(&flow, &Snapshot::default()), none, "no provider has anything");
+    }
+}
+
+#[test]
 fn reply_comes_from_service() {
     let names = snapshot();
     let mut flow = flow(TO_ENDPOINT, 1, "10.96.0.1", "10.0.0.1");
@@ -151,10 +174,33 @@ fn control_group_names_socket_of_host() {
 }
 
 #[test]
+fn control_group_gives_socket_address() {
+    let names = snapshot();
+    for (cgroup, point, version, expected) in [
+        (9, 1, 4, Some(("10.0.0.1", "9.9.9.9"))),
+        (9, 4, 4, Some(("9.9.9.9", "10.0.0.1"))),
+        (9, 2, 6, Some(("fe80::7", "9.9.9.9"))),
+        (10, 1, 4, None),
+    ] {
+        let mut flow = flow(0, 0, "9.9.9.9", "9.9.9.9");
+        let point = TranslationPoint::from_number(point);
+        (flow.traffic, flow.sock) = (None, Some(Sock { point, cookie: 1, cgroup }));
+        (flow.no_source_address, flow.no_destination_address) = (!point.is_reverse(), point.is_reverse());
+        flow.ip.as_mut().unwrap().version = version;
+        assert_eq!(socket(&mut flow, &names), expected.is_some());
+        if let Some((source, destination)) = expected {
+            let found = flow.ip.unwrap();
+            assert_eq!((found.source, found.destination), (ip(source), ip(destination)));
+            assert!(!flow.no_source_address && !flow.no_destination_address);
+        }
+    }
+}
+
+#[test]
 fn spoofed_sources_rename_nothing() {
     let symbols = Symbols::default();
     let publisher = Publisher::new(tables(&symbols));
-    let registry = Registry::new(symbols.clone(), publisher.clone());
+    let registry = Registry::new(symbols.clone(), publisher.clone(), Vec::new());
     registry.replace(Provider::File, entries());
     registry.publish();
     let mut reader = publisher.reader();

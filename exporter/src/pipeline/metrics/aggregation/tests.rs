@@ -1,6 +1,7 @@
 //! Tables of counted metrics, and the lifetime of series.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use eyepiece_flow::event::{Lost, LostSource, Totals, TrafficDelta, Transport};
@@ -8,7 +9,8 @@ use eyepiece_flow::flow::{EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, V
 use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
-use super::{Aggregation, Config, Contexts, Links, MetricContexts};
+use super::{Aggregation, Config, Contexts, MetricContexts};
+use crate::metadata::Tables;
 use crate::pipeline::metrics::{EndLabel, Identity, IoDirection, Labels, Metric, MetricKind, Snapshot, Value};
 
 mod detail;
@@ -414,9 +416,9 @@ fn reused_index_has_new_series() {
     };
     (0..3).for_each(|_| count(&mut aggregation));
     let each = packets(&aggregation)[0].1 / 3;
-    let mut links = Links::default();
+    let mut links = Tables::default();
     [(7, 4), (9, 5)].into_iter().for_each(|(ifindex, generation)| links.set_generation(ifindex, generation));
-    aggregation.set_links(&links.into());
+    aggregation.set_names(&Arc::new(links.into()));
     count(&mut aggregation);
     assert_eq!(packets(&aggregation), [(0, 3 * each), (4, each)]);
 }
@@ -453,7 +455,7 @@ fn losses_count_as_hubble_counts_them() {
 }
 
 #[test]
-fn series_lives_by_arrival_not_event_time() {
+fn series_ages_by_arrival_time() {
     let Bench { client, server, .. } = bench();
     const START: u64 = 10 * IDLE;
     for (what, happened) in [("long ago", 5), ("now", START + 7), ("in the future", u64::MAX - 1)] {

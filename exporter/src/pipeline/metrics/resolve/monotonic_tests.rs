@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use eyepiece_flow::event::{Totals, TrafficDelta, Transport};
@@ -11,7 +12,7 @@ use eyepiece_flow::interner::Symbols;
 use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_oneof, proptest};
 
-use super::{KernelNames, Naming, Resolved, Resolver};
+use super::{DropReasonNames, Naming, Resolved, Resolver};
 use crate::metadata::{InterfaceInfo, Tables};
 use crate::pipeline::metrics::{Aggregation, Config, MetricContexts, MetricKind};
 
@@ -23,7 +24,7 @@ const IDLE: u64 = 100;
 
 struct Machine;
 
-impl KernelNames for Machine {
+impl DropReasonNames for Machine {
     fn reason(&self, _: u32) -> Cow<'_, str> {
         "".into()
     }
@@ -86,7 +87,7 @@ impl Reader {
             links.add_interface(ifindex, InterfaceInfo { name, ..InterfaceInfo::default() });
         }
         let mut aggregation = Aggregation::new(config, 0);
-        aggregation.set_links(&links.into());
+        aggregation.set_names(&Arc::new(links.into()));
         Self { aggregation, resolver: Resolver::default(), now: 1000, seen: HashMap::new() }
     }
 

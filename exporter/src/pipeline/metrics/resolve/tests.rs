@@ -7,7 +7,7 @@ use eyepiece_flow::event::LostSource;
 use eyepiece_flow::flow::Verdict;
 use eyepiece_flow::interner::Symbols;
 
-use super::{KernelNames, Naming, Resolved, resolve};
+use super::{DropReasonNames, Naming, Resolved, resolve};
 use crate::pipeline::metrics::{
     DropReason, EndLabel, Identity, IoDirection, Labels, Metric, MetricKind, Point, PointNames, Snapshot, TcpFlag,
     TransportDetail, Value,
@@ -15,7 +15,7 @@ use crate::pipeline::metrics::{
 
 struct Kernel;
 
-impl KernelNames for Kernel {
+impl DropReasonNames for Kernel {
     fn reason(&self, reason: u32) -> Cow<'_, str> {
         if reason == 9 { "NETFILTER_DROP".into() } else { reason.to_string().into() }
     }

@@ -8,7 +8,7 @@ use eyepiece_flow::event::{Event, RawEvent};
 
 use super::{Agent, ListenError, SourceSwitch};
 use crate::serve::monitor::fanout::Fanout;
-use crate::serve::monitor::limits::LISTENERS_MAX;
+use crate::serve::monitor::limits::MAX_LISTENERS;
 use crate::serve::monitor::queue::Queue;
 use crate::support::telemetry::{Kind, Telemetry};
 
@@ -73,9 +73,9 @@ fn listeners_are_bounded_without_stale_metrics() {
     let telemetry = Telemetry::default();
     let agent = Recorder::default().agent(&telemetry);
     let before = telemetry.samples();
-    let mut listeners: Vec<_> = (0..LISTENERS_MAX).map(|_| agent.listen(Some(7)).unwrap()).collect();
+    let mut listeners: Vec<_> = (0..MAX_LISTENERS).map(|_| agent.listen(Some(7)).unwrap()).collect();
     assert!(matches!(agent.listen(Some(7)), Err(ListenError::Full)));
-    assert_eq!((agent.subscribers(), telemetry.samples().len()), (LISTENERS_MAX, before.len() + 3 * LISTENERS_MAX));
+    assert_eq!((agent.subscribers(), telemetry.samples().len()), (MAX_LISTENERS, before.len() + 3 * MAX_LISTENERS));
     drop(listeners.remove(3));
     let again = agent.listen(Some(7)).unwrap();
     assert_eq!(again.slot(), 3);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::{Missed, Queue, QueueItem, QueueMetrics};
 use crate::serve::monitor::chunk::{CHUNK_BYTES, CHUNK_PAYLOADS, Chunk, Piece};
-use crate::serve::monitor::limits::{
-    LISTENERS_MAX, QUEUE_BYTES, QUEUE_POOL_BYTES, QUEUE_SHARE_BYTES, QUEUES_TOTAL_BYTES,
-};
+use crate::serve::monitor::limits::{MAX_LISTENERS, QUEUE_BYTES, QUEUE_POOL_BYTES, QUEUE_SHARE_BYTES};
 use crate::support::byte_budget::ByteBudget;
+
+/// Bytes of all queues, apart from one chunk each that may exceed the bound.
+const QUEUES_TOTAL_BYTES: usize = QUEUE_SHARE_BYTES * MAX_LISTENERS + QUEUE_POOL_BYTES;
 
 /// A chunk of payloads of one byte each, with consecutive metrics.
 fn chunk(first: usize, payloads: usize) -> Arc<Chunk> {
@@ -45,7 +46,7 @@ fn pop(queue: &Queue) -> Option<(u64, Vec<u8>)> {
 }
 
 #[test]
-fn capacity_edges() {
+fn full_queue_reports_lost_payloads() {
     const N: usize = 10;
     for offered in [0, 1, N - 1, N, N + 1, N * 8] {
         for step in [1, 3, N * 8] {
@@ -232,7 +233,7 @@ fn bytes_of_all_listeners_are_bounded() {
     const LARGE: usize = 1 << 20;
     let pool = ByteBudget::new(QUEUE_POOL_BYTES);
     let queue = || Queue::new(None, &pool, QueueMetrics::default());
-    let queues: Vec<_> = (0..LISTENERS_MAX).map(|_| queue()).collect();
+    let queues: Vec<_> = (0..MAX_LISTENERS).map(|_| queue()).collect();
     let (quick, slow) = queues.split_first().unwrap();
     let mut offered = 0;
     let held = || queues.iter().map(Queue::memory).sum::<usize>();
@@ -245,7 +246,7 @@ fn bytes_of_all_listeners_are_bounded() {
         }
         offered += 1;
     }
-    assert!(held() <= QUEUES_TOTAL_BYTES + LISTENERS_MAX * 2 * LARGE && held() > QUEUES_TOTAL_BYTES / 2, "{}", held());
+    assert!(held() <= QUEUES_TOTAL_BYTES + MAX_LISTENERS * 2 * LARGE && held() > QUEUES_TOTAL_BYTES / 2, "{}", held());
     assert!(pool.used() > QUEUE_POOL_BYTES - LARGE, "{}", pool.used());
     for queue in slow {
         let (waiting, lost) = (queue.waiting() as u64, queue.state().lost);

@@ -170,7 +170,7 @@ fn too_long_names_are_ignored() {
 #[test]
 fn entities_have_namespaces() {
     let publisher = Publisher::default();
-    let registry = Registry::new(Symbols::default(), publisher.clone());
+    let registry = Registry::new(Symbols::default(), publisher.clone(), Vec::new());
     let metadata = EndMetadata { namespace: "shop".to_owned(), ..EndMetadata::default() };
     let entity = Target::Entity(Arc::new(Entity { metadata, ..Entity::default() }));
     let address = [10, 0, 0, 1].into();

@@ -1,10 +1,11 @@
 //! The state of all hooks, and its gauges.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use eyepiece_semconv::{attribute, metric};
 
+use crate::support::lock::lock;
 use crate::support::telemetry::{Number, Telemetry};
 
 /// The state of one hook, for status pages.
@@ -28,7 +29,7 @@ type Reported = (HookState, Number);
 impl Hooks {
     /// All hooks, each with its interface's index; 0 for a hook without one.
     pub fn list(&self) -> Vec<(u32, HookState)> {
-        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = lock(&self.0);
         table.iter().map(|((ifindex, _), (state, _))| (*ifindex, state.clone())).collect()
     }
 
@@ -36,12 +37,12 @@ impl Hooks {
     pub(super) fn set(&self, ifindex: u32, state: HookState, telemetry: &Telemetry) {
         let number = telemetry.gauge(metric::EYEPIECE_HOOK_ATTACHED.name, &attributes(&state));
         number.add(u64::from(state.error.is_none()));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((ifindex, state.hook), (state, number));
+        lock(&self.0).insert((ifindex, state.hook), (state, number));
     }
 
     /// Removes the hooks of an interface and their series.
     pub(super) fn remove(&self, ifindex: u32, telemetry: &Telemetry) -> Vec<HookState> {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = lock(&self.0);
         let gone = table.extract_if((ifindex, "")..(ifindex.saturating_add(1), ""), |_, _| true);
         gone.map(|(_, (state, number))| {
             number.sub(u64::from(state.error.is_none()));

@@ -1,5 +1,7 @@
 //! The kernel's mechanism that attaches the tc programs.
 
+use eyepiece_config::Attach;
+
 use super::super::object;
 
 /// The mode of attaching.
@@ -12,16 +14,20 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The configured mode; `None` = the best that this kernel has.
-    pub fn choose(configured: Option<Self>) -> Self {
-        configured.unwrap_or_else(|| if object::kernel_is_at_least(6, 6) { Self::Tcx } else { Self::Clsact })
+    /// The configured mode, or the best that this kernel has.
+    pub fn choose(configured: Attach) -> Self {
+        match configured {
+            Attach::Tcx => Self::Tcx,
+            Attach::Auto if object::kernel_is_at_least(6, 6) => Self::Tcx,
+            Attach::Auto | Attach::Clsact => Self::Clsact,
+        }
     }
 
     /// Its name in the configuration.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Tcx => "tcx",
-            Self::Clsact => "clsact",
+            Self::Tcx => Attach::Tcx.name(),
+            Self::Clsact => Attach::Clsact.name(),
         }
     }
 }

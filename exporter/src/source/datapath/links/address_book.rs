@@ -9,9 +9,9 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// The most source addresses kept per endpoint, confirmed or not: one that forwards for others would fill any table.
-pub const LEARNED_MAX: usize = 64;
+pub const MAX_LEARNED: usize = 64;
 /// The most configured addresses kept per endpoint: another namespace controls them.
-pub const CONFIGURED_MAX: usize = 1024;
+pub const MAX_CONFIGURED: usize = 1024;
 /// The lifetime of a learned address after its last hint. [`super::learner`] repeats hints every minute.
 pub const LEARNED_TTL: Duration = Duration::from_secs(300);
 
@@ -39,7 +39,7 @@ pub enum LearnOutcome {
     Known,
     /// Configured behind the endpoint.
     Configured,
-    /// The endpoint has [`LEARNED_MAX`] already.
+    /// The endpoint has [`MAX_LEARNED`] already.
     Full,
     /// Not an endpoint's: multicast, loopback, unspecified, the machine's, or configured for another endpoint.
     Unfit,
@@ -79,7 +79,7 @@ impl AddressBook {
     /// Sets the configured addresses of an endpoint; returns whether they changed.
     pub fn set_configured(&mut self, ifindex: u32, addresses: impl IntoIterator<Item = IpAddr>) -> bool {
         let entry = self.endpoints.entry(ifindex).or_default();
-        let addresses: BTreeSet<IpAddr> = addresses.into_iter().filter(is_unicast).take(CONFIGURED_MAX).collect();
+        let addresses: BTreeSet<IpAddr> = addresses.into_iter().filter(is_unicast).take(MAX_CONFIGURED).collect();
         entry.learned.retain(|address, _| !addresses.contains(address));
         let changed = entry.configured != addresses;
         entry.configured = addresses;
@@ -120,7 +120,7 @@ impl AddressBook {
             known.until = until;
             return LearnOutcome::Known;
         }
-        if entry.learned.len() >= LEARNED_MAX {
+        if entry.learned.len() >= MAX_LEARNED {
             return LearnOutcome::Full;
         }
         entry.learned.insert(address, LearnedAddress { until, confirmed: false });
@@ -158,7 +158,7 @@ mod tests {
     use std::net::IpAddr;
     use std::time::{Duration, Instant};
 
-    use super::{AddressBook, CONFIGURED_MAX, LEARNED_MAX, LEARNED_TTL, LearnOutcome};
+    use super::{AddressBook, LEARNED_TTL, LearnOutcome, MAX_CONFIGURED, MAX_LEARNED};
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -212,21 +212,21 @@ mod tests {
     #[test]
     fn learned_capacity_edges() {
         let now = Instant::now();
-        for n in [0, 1, LEARNED_MAX - 1, LEARNED_MAX, LEARNED_MAX + 1] {
+        for n in [0, 1, MAX_LEARNED - 1, MAX_LEARNED, MAX_LEARNED + 1] {
             let mut address_book = AddressBook::default();
             address_book.add(1);
             let new = (0..n).filter(|&n| address_book.learn(1, nth(n), now) == LearnOutcome::New).count();
-            assert_eq!(new, n.min(LEARNED_MAX), "{n}");
+            assert_eq!(new, n.min(MAX_LEARNED), "{n}");
             assert_eq!(address_book.learn(1, nth(0), now) == LearnOutcome::Known, n > 0, "known ones need no room");
         }
     }
 
     #[test]
     fn configured_addresses_are_bounded() {
-        for n in [CONFIGURED_MAX - 1, CONFIGURED_MAX, CONFIGURED_MAX + 1] {
+        for n in [MAX_CONFIGURED - 1, MAX_CONFIGURED, MAX_CONFIGURED + 1] {
             let mut address_book = AddressBook::default();
             address_book.set_configured(1, (0..n).map(nth));
-            assert_eq!(address_book.endpoint(1).count(), n.min(CONFIGURED_MAX), "{n}");
+            assert_eq!(address_book.endpoint(1).count(), n.min(MAX_CONFIGURED), "{n}");
         }
     }
 

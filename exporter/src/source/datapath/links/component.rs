@@ -71,7 +71,7 @@ pub enum LinksError {
         source: RequestError,
     },
     /// A blocking task ended without a result.
-    #[error("a request to the kernel was cut off: {source}")]
+    #[error("cannot finish a request to the kernel: {source}")]
     Thread {
         #[from]
         source: tokio::task::JoinError,
@@ -83,7 +83,7 @@ pub enum LinksError {
 pub struct Links {
     /// All interfaces, then [`LinkEvent::Synced`], then changes. Snapshots are published before their events are sent.
     pub events: mpsc::Receiver<LinkEvent>,
-    /// For the pipeline's thread.
+    /// Sends new addresses from the pipeline's thread.
     pub learner: Learner,
     /// Metrics.
     pub metrics: WatcherMetrics,

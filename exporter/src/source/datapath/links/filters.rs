@@ -186,8 +186,8 @@ pub fn filters(requests: &mut Requests, ifindex: u32, direction: Direction) -> R
 
 /// Removes the clsact qdisc of an interface if it has no filter; returns whether it did.
 ///
-/// For the run that created the qdisc. Another program's filter that is added between the check and the removal is
-/// lost: the kernel cannot remove a qdisc on condition that it is empty.
+/// Called only by the run that created the qdisc. Another program's filter that is added between the check and the
+/// removal is lost: the kernel cannot remove a qdisc on condition that it is empty.
 ///
 /// # Errors
 /// See [`RequestError`].

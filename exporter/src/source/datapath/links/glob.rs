@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn exclude_wins() {
+    fn exclude_pattern_wins_over_include() {
         let filter = |include: &[&str], exclude: &[&str]| Filter {
             include: include.iter().map(|&pattern| pattern.to_owned()).collect(),
             exclude: exclude.iter().map(|&pattern| pattern.to_owned()).collect(),

@@ -1,7 +1,7 @@
 //! Endpoint ids: one per endpoint interface, for as long as it lives.
 
 /// The most ids in use at once: all of u16 but 0, which means no endpoint.
-pub const ENDPOINTS_MAX: usize = u16::MAX as usize;
+pub const MAX_ENDPOINTS: usize = u16::MAX as usize;
 
 /// Allocates endpoint ids. A released id is reused only after all others, so that events under way with the old id are
 /// not taken for the new endpoint's.
@@ -20,9 +20,9 @@ impl Default for EndpointIds {
 }
 
 impl EndpointIds {
-    /// Allocates a free id; `None` if [`ENDPOINTS_MAX`] are in use.
+    /// Allocates a free id; `None` if [`MAX_ENDPOINTS`] are in use.
     pub fn allocate(&mut self) -> Option<u16> {
-        if self.count == ENDPOINTS_MAX {
+        if self.count == MAX_ENDPOINTS {
             return None;
         }
         let mut id = self.last;
@@ -58,7 +58,7 @@ impl EndpointIds {
 
 #[cfg(test)]
 mod tests {
-    use super::{ENDPOINTS_MAX, EndpointIds};
+    use super::{EndpointIds, MAX_ENDPOINTS};
 
     #[test]
     fn released_id_is_not_reused_soon() {
@@ -88,10 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn capacity_edges() {
+    fn exhausted_ids_are_reused_after_release() {
         let mut ids = EndpointIds::default();
         let mut seen = std::collections::BTreeSet::new();
-        for n in 0..ENDPOINTS_MAX {
+        for n in 0..MAX_ENDPOINTS {
             assert_eq!(ids.count(), n);
             assert!(seen.insert(ids.allocate().unwrap()));
         }

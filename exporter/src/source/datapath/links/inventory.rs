@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::classify::Role;
 use super::glob::{Filter, matches};
 use super::link::Link;
+use crate::support::lock::lock;
 
 /// The current interfaces: written by the watcher, read by others. Cloning shares it.
 #[derive(Clone, Debug, Default)]
@@ -15,12 +16,12 @@ pub struct Inventory(Arc<Mutex<Interfaces>>);
 impl Inventory {
     /// Replaces the inventory.
     pub fn set(&self, interfaces: Interfaces) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = interfaces;
+        *lock(&self.0) = interfaces;
     }
 
     /// The current inventory.
     pub fn get(&self) -> Interfaces {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 }
 

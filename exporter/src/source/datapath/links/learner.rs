@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use crate::support::telemetry::Number;
 
 /// Capacity of the hint queue. The watcher drains it within milliseconds; packets repeat dropped hints every minute.
-pub const HINTS_MAX: usize = 256;
+pub const MAX_HINTS: usize = 256;
 /// The interval between hints of a pair, ns: short enough to stay known ([`super::address_book::LEARNED_TTL`]), long
 /// enough that most packets cost only a look-up in [`Learner::recent`].
 const REPEAT: u64 = 60_000_000_000;
@@ -40,7 +40,7 @@ pub struct Learner {
 impl Learner {
     /// Creates a learner and the receiver of its hints; `dropped` counts hints that found no room.
     pub fn new(dropped: Number) -> (Self, mpsc::Receiver<Hint>) {
-        let (sender, receiver) = mpsc::channel(HINTS_MAX);
+        let (sender, receiver) = mpsc::channel(MAX_HINTS);
         (Self { sender, recent: Box::new([None; SLOTS]), dropped }, receiver)
     }
 
@@ -72,7 +72,7 @@ fn slot_of(hint: &Hint) -> usize {
 mod tests {
     use std::net::IpAddr;
 
-    use super::{HINTS_MAX, Learner, REPEAT};
+    use super::{Learner, MAX_HINTS, REPEAT};
     use crate::support::telemetry::Number;
 
     fn nth(n: usize) -> IpAddr {
@@ -99,14 +99,14 @@ mod tests {
 
     #[test]
     fn dropped_hints_are_counted() {
-        for n in [0, 1, HINTS_MAX - 1, HINTS_MAX, HINTS_MAX + 1, HINTS_MAX * 2] {
+        for n in [0, 1, MAX_HINTS - 1, MAX_HINTS, MAX_HINTS + 1, MAX_HINTS * 2] {
             let dropped = Number::default();
             let (mut learner, mut hints) = Learner::new(dropped.clone());
             for n in 0..n {
                 learner.learn(u32::try_from(n).unwrap(), nth(n), 0);
             }
             let kept = std::iter::from_fn(|| hints.try_recv().ok()).count();
-            assert_eq!((kept, dropped.get()), (n.min(HINTS_MAX), n.saturating_sub(HINTS_MAX) as u64), "{n}");
+            assert_eq!((kept, dropped.get()), (n.min(MAX_HINTS), n.saturating_sub(MAX_HINTS) as u64), "{n}");
         }
     }
 }

@@ -201,7 +201,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+        fn any_bytes_give_link_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
             let info = LinkInfo::parse(&bytes);
             prop_assert!(info.is_none_or(|info| info.ifindex != 0));
             prop_assert!(parse_address(&bytes).is_none_or(|_| bytes.len() > 12));

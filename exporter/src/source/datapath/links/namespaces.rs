@@ -4,9 +4,10 @@
 //! be found are walked; each new one is opened, looked up, and closed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::requests::{RequestError, Requests};
@@ -52,7 +53,7 @@ pub fn inodes(
             continue;
         }
         // The path may lead elsewhere now: the opened file is the one that the kernel looks up.
-        let Ok(file) = File::open(&path) else { continue };
+        let Ok(file) = open(&path) else { continue };
         let Ok(metadata) = file.metadata() else { continue };
         match requests.netns_id(file.as_fd()) {
             Ok(Some(id)) if wanted.contains(&id) => {
@@ -64,6 +65,11 @@ pub fn inodes(
         }
     }
     Ok(found)
+}
+
+/// Opens a file without waiting: a named pipe would block until another process writes to it.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 fn candidates(search_paths: &SearchPaths) -> impl Iterator<Item = PathBuf> {
@@ -82,7 +88,26 @@ fn is_process(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{SearchPaths, candidates};
+    use std::collections::BTreeSet;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use nix::sys::stat::Mode;
+
+    use super::{Requests, SearchPaths, candidates, inodes};
+
+    #[test]
+    fn named_pipe_blocks_no_search() {
+        let root = tempfile::tempdir().unwrap();
+        nix::unistd::mkfifo(&root.path().join("pipe"), Mode::S_IRWXU).unwrap();
+        let search_paths = SearchPaths { directories: vec![root.path().into()], processes: root.path().join("none") };
+        let (sender, found) = mpsc::channel();
+        std::thread::spawn(move || {
+            let found = inodes(&search_paths, &BTreeSet::from([1]), &mut Requests::open().unwrap());
+            sender.send(found.unwrap()).unwrap();
+        });
+        assert!(found.recv_timeout(Duration::from_secs(20)).unwrap().is_empty());
+    }
 
     #[test]
     fn files_and_processes_are_candidates() {

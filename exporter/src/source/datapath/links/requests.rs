@@ -52,19 +52,19 @@ pub struct Counters {
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum RequestError {
     /// The socket failed.
-    #[error("netlink: {source}")]
+    #[error("cannot use the netlink socket: {source}")]
     Socket {
         #[from]
         source: io::Error,
     },
     /// The kernel refused.
-    #[error("the kernel refused a netlink request: {source}")]
+    #[error("cannot complete a netlink request: the kernel refused it: {source}")]
     Refused { source: io::Error },
     /// A list changed in each of several attempts to dump it.
     #[error("interfaces or addresses changed during each of {ATTEMPTS} attempts to list them")]
     Unstable,
     /// The answer was no netlink message.
-    #[error("invalid netlink answer")]
+    #[error("invalid netlink answer: expected a netlink message")]
     Malformed,
 }
 

@@ -21,7 +21,7 @@ const BATCH: usize = 64;
 pub struct Topics {
     /// Multicast groups, `RTNLGRP_*`.
     pub groups: &'static [c_uint],
-    /// Of all namespaces that have an id in ours, not of ours only.
+    /// Whether notifications of all namespaces with an id in ours are received, not of ours only.
     pub all_namespaces: bool,
 }
 

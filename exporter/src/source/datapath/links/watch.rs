@@ -39,7 +39,7 @@ use self::state::{Notice, SEARCH, Search, Watcher};
 
 /// Capacity of the event queue. While it is full the watcher waits and the kernel queues notifications; once the kernel
 /// drops some, lists are compared. So nothing is lost, and the size only saves wakeups.
-pub const EVENTS_MAX: usize = 256;
+pub const MAX_EVENTS: usize = 256;
 
 const LINKS: Topics = Topics { groups: &[RTNLGRP_LINK], all_namespaces: false };
 const ADDRESSES: Topics = Topics { groups: &[RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR], all_namespaces: true };
@@ -54,7 +54,8 @@ const REVIEW_UNNOTIFIED: Duration = Duration::from_secs(5);
 /// The time that a removed interface stays in the snapshot: longer than any event waits in a ring or a queue.
 const RETIRED_TTL: Duration = Duration::from_secs(10);
 /// The most removed interfaces that are kept.
-const RETIRED_MAX: usize = 1024;
+const MAX_RETIRED: usize = 1024;
+
 /// Starts a watcher of the network namespace that the calling thread is in; the runtime's threads must be in it, too.
 ///
 /// # Errors
@@ -68,7 +69,7 @@ pub fn build(
 ) -> Result<Links, LinksError> {
     let metrics = WatcherMetrics::new(telemetry);
     let (learner, hints) = Learner::new(metrics.hints_dropped.clone());
-    let (sender, events) = mpsc::channel(EVENTS_MAX);
+    let (sender, events) = mpsc::channel(MAX_EVENTS);
     let inventory = Inventory::default();
     let entered = runtime.enter();
     let watcher = Watcher {
@@ -218,8 +219,8 @@ impl Watcher {
                 Notice::Is(info) => {
                     // The other side may have come back to this namespace: request its state.
                     let other = info.link.filter(|_| info.link_netns.is_none()).and_then(|link| self.table.get(link));
-                    let is_news = |peer: PeerRef| peer.elsewhere || peer.ifindex != info.ifindex;
-                    if let Some(other) = other.filter(|other| other.peer.is_some_and(is_news)) {
+                    let has_moved = |peer: PeerRef| peer.elsewhere || peer.ifindex != info.ifindex;
+                    if let Some(other) = other.filter(|other| other.peer.is_some_and(has_moved)) {
                         self.recheck.insert(other.ifindex);
                     }
                     self.table.update(&info, &mut self.pending);
@@ -240,7 +241,7 @@ impl Watcher {
         let until = Instant::now() + RETIRED_TTL;
         for link in self.table.take_retired() {
             let addresses = self.address_book.endpoint(link.ifindex).map(|(address, _)| address).collect();
-            if self.retired.len() == RETIRED_MAX {
+            if self.retired.len() == MAX_RETIRED {
                 self.retired.remove(0);
             }
             self.retired.push(RetiredLink { until, link, addresses });

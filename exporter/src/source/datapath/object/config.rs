@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use eyepiece_config::Transport;
-use eyepiece_wire::Aggregation;
+use eyepiece_config::{Aggregation, Transport};
 
 /// The smallest packet prefix: Ethernet 14 + two VLAN tags 2 × 4 + IPv6 40 + TCP 20. The configuration allows no less.
 pub const MIN_CAPTURE: u32 = 82;

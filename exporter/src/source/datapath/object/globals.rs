@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aya::EbpfLoader;
-use eyepiece_config::Transport;
+use eyepiece_config::{Aggregation, Transport};
 use eyepiece_wire::{MAX_CAPTURE, global};
 
 use super::super::btf::{Btf, BtfError};
@@ -18,6 +18,16 @@ pub(super) struct Globals {
     arguments: u8,
     /// A kernel type that the drop program needs and this kernel lacks.
     pub(super) missing: Option<BtfError>,
+}
+
+/// The programs' name of a setting.
+const fn aggregation(setting: Aggregation) -> eyepiece_wire::Aggregation {
+    match setting {
+        Aggregation::None => eyepiece_wire::Aggregation::None,
+        Aggregation::Low => eyepiece_wire::Aggregation::Low,
+        Aggregation::Medium => eyepiece_wire::Aggregation::Medium,
+        Aggregation::Maximum => eyepiece_wire::Aggregation::Maximum,
+    }
 }
 
 impl Globals {
@@ -50,7 +60,7 @@ impl Globals {
         };
         Self {
             bytes: [
-                (global::AGGREGATION, config.aggregation as u8),
+                (global::AGGREGATION, aggregation(config.aggregation) as u8),
                 (global::TRANSPORT, u8::from(config.transport == Transport::Perf)),
                 (global::DEBUG, u8::from(config.debug)),
             ],

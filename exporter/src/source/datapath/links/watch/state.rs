@@ -23,10 +23,10 @@ use super::super::survey::SurveyResult;
 use super::super::table::LinkTable;
 use crate::metadata::Publisher;
 
-/// The delay before a missing namespace is searched again; doubled each time, up to [`SEARCH_MAX`].
+/// The delay before a missing namespace is searched again; doubled each time, up to [`MAX_SEARCH_DELAY`].
 pub(super) const SEARCH: Duration = Duration::from_secs(1);
 /// The longest time between two searches.
-pub(super) const SEARCH_MAX: Duration = Duration::from_secs(60);
+pub(super) const MAX_SEARCH_DELAY: Duration = Duration::from_secs(60);
 
 /// The time of the next search for namespaces.
 #[derive(Debug)]
@@ -48,9 +48,9 @@ pub(super) struct Watcher {
     pub(super) retired: Vec<RetiredLink>,
     pub(super) links: Subscription,
     pub(super) addresses: Subscription,
-    /// For requests that the watcher waits for; `None` while one is running.
+    /// The socket of requests that the watcher waits for; `None` while one is running.
     pub(super) requests: Option<Requests>,
-    /// For surveys beside the watcher; `None` while one is running.
+    /// The socket of surveys beside the watcher; `None` while one is running.
     pub(super) surveyor: Option<Requests>,
     pub(super) surveys: JoinSet<(Requests, SurveyResult)>,
     pub(super) search_paths: SearchPaths,

@@ -8,7 +8,7 @@ use super::super::classify::Role;
 use super::super::learner::Hint;
 use super::super::routes::RouteCheck;
 use super::super::survey::{self, Addresses, SurveyRequest, SurveyResult};
-use super::state::{SEARCH_MAX, Watcher};
+use super::state::{MAX_SEARCH_DELAY, Watcher};
 
 impl Watcher {
     pub(super) fn review_addresses(&mut self) {
@@ -50,7 +50,7 @@ impl Watcher {
                 let start = self.pending.len();
                 self.table.set_inodes(&wanted, &found, &mut self.pending);
                 self.is_stale |= self.pending.len() > start;
-                self.search.delay = (self.search.delay * 2).min(SEARCH_MAX);
+                self.search.delay = (self.search.delay * 2).min(MAX_SEARCH_DELAY);
             }
             SurveyResult::Inodes(_, Err(error)) => {
                 self.metrics.failures.add(1);

@@ -1,0 +1,149 @@
+//! The texts by which metrics name an end with an entity, one for each context.
+
+use std::borrow::Cow;
+
+use eyepiece_config::Context;
+use eyepiece_flow::interner::{Lease, Symbol, Symbols};
+use eyepiece_flow::lookup::EndEntity;
+
+/// Labels with the name of an application, the first one first (Cilium `pkg/hubble/metrics/api/context.go`).
+const APP_LABELS: [&str; 3] = ["k8s:app.kubernetes.io/name=", "k8s:k8s-app=", "k8s:app="];
+/// Before the labels of a container.
+const CONTAINER: &str = "container:";
+/// Before the label of a unit.
+const UNIT: &str = "host:unit=";
+
+/// The numbers of an entity's texts, by context. [`Symbol::EMPTY`] stands for a context that does not name it, or that no
+/// metric has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ContextNames([Symbol; Context::NAMES.len()]);
+
+impl ContextNames {
+    /// No text at all.
+    pub const NONE: &'static Self = &Self([Symbol::EMPTY; Context::NAMES.len()]);
+
+    /// Leases the texts of an entity in these contexts.
+    pub(super) fn lease(contexts: &[Context], entity: &EndEntity<'_>, symbols: &Symbols) -> (Self, Vec<Lease>) {
+        let (mut names, mut leases) = (Self::default(), Vec::new());
+        for &context in contexts {
+            if let Some(text) = text(context, entity) {
+                let lease = symbols.lease(&text);
+                names.0[context as usize] = lease.symbol();
+                leases.push(lease);
+            }
+        }
+        (names, leases)
+    }
+
+    /// The number of the text in a context.
+    #[inline]
+    pub const fn get(&self, context: Context) -> Symbol {
+        self.0[context as usize]
+    }
+}
+
+/// The text of an entity in a context, as Hubble's metrics have it; `None` if the context does not name it.
+pub fn text<'a>(context: Context, entity: &EndEntity<'a>) -> Option<Cow<'a, str>> {
+    let end = entity.metadata;
+    let label = |prefix: &str| end.labels.iter().find_map(|label| label.strip_prefix(prefix));
+    let own = |text: &'a str| Some(Cow::Borrowed(text)).filter(|text| !text.is_empty());
+    let with_namespace = |name: &'a str| match end.namespace.as_str() {
+        "" => own(name),
+        namespace => Some(Cow::Owned(format!("{namespace}/{name}"))),
+    };
+    let joined = |texts: &'a [String]| match texts {
+        [] => None,
+        [text] => own(text),
+        texts => Some(Cow::Owned(texts.join(","))),
+    };
+    let workload = || end.workloads.first().map(|workload| workload.name.as_str());
+    match context {
+        Context::Identity => joined(&end.labels),
+        Context::Namespace => own(&end.namespace),
+        Context::Pod => with_namespace(&end.pod_name),
+        Context::PodName => own(&end.pod_name),
+        Context::Workload => with_namespace(workload()?),
+        Context::WorkloadName => own(workload()?),
+        Context::App => own(APP_LABELS.iter().find_map(|prefix| label(prefix))?),
+        Context::Container => own(&end.pod_name).filter(|_| label(CONTAINER).is_some()),
+        Context::Unit => own(label(UNIT)?),
+        Context::Dns => joined(entity.dns_names),
+        Context::Name | Context::Ip | Context::ReservedIdentity => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eyepiece_config::Context;
+    use eyepiece_flow::interner::{Symbol, Symbols};
+    use eyepiece_flow::lookup::EndEntity;
+    use eyepiece_flow::metadata::{EndMetadata, Workload};
+
+    use super::{ContextNames, text};
+
+    fn end(namespace: &str, pod: &str, workload: &str, labels: &[&str]) -> EndMetadata {
+        EndMetadata {
+            namespace: namespace.to_owned(),
+            pod_name: pod.to_owned(),
+            labels: labels.iter().map(|&label| label.to_owned()).collect(),
+            workloads: Some(workload)
+                .filter(|name| !name.is_empty())
+                .map(|name| Workload { name: name.to_owned(), kind: "Deployment".to_owned() })
+                .into_iter()
+                .collect(),
+            ..EndMetadata::default()
+        }
+    }
+
+    fn entity<'a>(metadata: &'a EndMetadata, dns_names: &'a [String]) -> EndEntity<'a> {
+        EndEntity { metadata, service: None, dns_names, attributes: &[] }
+    }
+
+    #[test]
+    fn contexts_name_entities_as_hubble() {
+        let pod = end("shop", "web-1", "web", &["k8s:app=b", "k8s:k8s-app=a", "k8s:tier=x"]);
+        let container = end("shop", "shop-web-1", "web", &["container:image=web:1"]);
+        let unit = end("host", "sshd.service", "", &["host:unit=sshd.service"]);
+        let bare = end("shop", "", "", &[]);
+        let unknown = EndMetadata::default();
+        let names = ["a.example".to_owned(), "b.example".to_owned()];
+        for (context, metadata, dns, expected) in [
+            ("pod", &pod, &names[..0], Some("shop/web-1")),
+            ("pod", &bare, &[], Some("shop/")),
+            ("pod", &unknown, &[], None),
+            ("pod-name", &pod, &[], Some("web-1")),
+            ("namespace", &pod, &[], Some("shop")),
+            ("workload", &pod, &[], Some("shop/web")),
+            ("workload", &unit, &[], None),
+            ("workload-name", &container, &[], Some("web")),
+            ("app", &pod, &[], Some("a")),
+            ("app", &container, &[], None),
+            ("container", &container, &[], Some("shop-web-1")),
+            ("container", &pod, &[], None),
+            ("unit", &unit, &[], Some("sshd.service")),
+            ("identity", &pod, &[], Some("k8s:app=b,k8s:k8s-app=a,k8s:tier=x")),
+            ("dns", &unknown, &names[..1], Some("a.example")),
+            ("dns", &unknown, &names, Some("a.example,b.example")),
+            ("dns", &pod, &[], None),
+            ("name", &pod, &names, None),
+            ("ip", &pod, &names, None),
+        ] {
+            let context: Context = context.parse().unwrap();
+            assert_eq!(text(context, &entity(metadata, dns)).as_deref(), expected, "{context} of {metadata:?}");
+        }
+    }
+
+    #[test]
+    fn only_wanted_contexts_are_leased() {
+        let (symbols, metadata) = (Symbols::default(), end("shop", "web-1", "web", &[]));
+        let before = symbols.count();
+        let wanted = [Context::Workload, Context::App, Context::Pod];
+        let (names, leases) = ContextNames::lease(&wanted, &entity(&metadata, &[]), &symbols);
+        assert_eq!(&*symbols.text(names.get(Context::Workload)), "shop/web");
+        assert_eq!(&*symbols.text(names.get(Context::Pod)), "shop/web-1");
+        assert_eq!((names.get(Context::App), names.get(Context::Namespace)), (Symbol::EMPTY, Symbol::EMPTY));
+        assert_eq!(symbols.count(), before + 2);
+        drop(leases);
+        assert_eq!(symbols.count(), before);
+    }
+}
