@@ -60,7 +60,7 @@ job=$(mktemp) && output=$(mktemp)
 trap 'rm -f "$job" "$output"' EXIT
 {
     echo "ip link set lo up && cd '$PWD' && ulimit -n 65536"
-    echo "export PATH='$PATH' HOME='$HOME' EYEPIECE_PATIENCE=20"
+    echo "export PATH='$PATH' HOME='$HOME' TEST_PATIENCE=20"
     for word in "$@"; do printf "'%s' " "$(printf %s "$word" | sed "s/'/'\\\\''/g")"; done
 } > "$job"
 qemu-system-x86_64 -accel "${ACCELERATOR:-tcg}" -cpu max,-arch-capabilities -smp 2 -m 4G -nodefaults -nographic -no-reboot -serial stdio \

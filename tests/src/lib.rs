@@ -81,9 +81,9 @@ impl std::ops::Add for Count {
 /// The pause between two questions.
 const POLL: Duration = Duration::from_millis(10);
 
-/// A timeout, times `EYEPIECE_PATIENCE`: on an emulated machine everything takes longer.
+/// A timeout, times `TEST_PATIENCE`: on an emulated machine everything takes longer.
 fn patient(timeout: Duration) -> Duration {
-    let factor = std::env::var("EYEPIECE_PATIENCE").ok().and_then(|factor| factor.parse().ok());
+    let factor = std::env::var("TEST_PATIENCE").ok().and_then(|factor| factor.parse().ok());
     timeout * factor.unwrap_or(1)
 }
 
