@@ -221,15 +221,15 @@ impl Entities {
     }
 }
 
-/// An address with zeros behind a prefix of a length within its family.
+/// An address with zeros behind a prefix; a length beyond the address is cut to it.
 pub(super) fn prefix(address: IpAddr, length: u8) -> IpAddr {
     match address {
         IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(length.into())).unwrap_or(0);
             IpAddr::V4((address.to_bits() & mask).into())
         }
         IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(length.into())).unwrap_or(0);
             IpAddr::V6((address.to_bits() & mask).into())
         }
     }

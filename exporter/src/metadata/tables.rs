@@ -42,6 +42,14 @@ pub struct EndInfo {
     pub learned: bool,
 }
 
+impl EndInfo {
+    /// Whether the address is configured at one endpoint: only such an address names an endpoint, which may send from any.
+    #[inline]
+    pub const fn is_configured(&self) -> bool {
+        self.endpoint != 0 && !self.learned && !self.shared
+    }
+}
+
 /// Metadata of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InterfaceInfo {

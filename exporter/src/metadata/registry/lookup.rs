@@ -151,8 +151,7 @@ fn joined(namespace: &str, name: &str) -> String {
 /// The network namespace of the endpoint that an address is configured at.
 fn namespace_of(links: &Tables, address: &IpAddr) -> Option<u32> {
     let end = links.end(address);
-    let is_own = end.endpoint != 0 && !end.learned && !end.shared;
-    links.endpoint_namespaces().find(|(endpoint, _)| is_own && *endpoint == end.endpoint).map(|(_, inode)| inode)
+    links.endpoint_namespaces().find(|(id, _)| end.is_configured() && *id == end.endpoint).map(|(_, inode)| inode)
 }
 
 fn owner(links: &Tables, address: &IpAddr) -> String {
@@ -243,6 +242,7 @@ mod tests {
         set(Provider::File, Key::Prefix([10, 0, 0, 0].into(), 8), named("net"));
         set(Provider::File, Key::Prefix([10, 0, 0, 0].into(), 24), named("subnet"));
         set(Provider::File, Key::Prefix([11, 0, 0, 0].into(), 8), named("elsewhere"));
+        set(Provider::File, Key::Prefix([11, 0, 0, 1].into(), 40), named("long"));
         bench
     }
 

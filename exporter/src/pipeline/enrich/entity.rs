@@ -158,9 +158,8 @@ fn find(end: &End, hints: Hints<'_>, names: &Snapshot) -> Option<EntityLink> {
     let Hints { address, service, control_group, .. } = hints;
     if end.endpoint != 0 {
         return names.entity_of_endpoint(end.endpoint).or_else(|| {
-            // An endpoint may send from any address. So only an address that is configured there names it.
             let known = names.links().end(address?);
-            let is_own = known.endpoint == end.endpoint && !known.learned && !known.shared;
+            let is_own = known.endpoint == end.endpoint && known.is_configured();
             names.entity_at_address(address.filter(|_| is_own)?, service)
         });
     }
