@@ -19,7 +19,7 @@ use crate::metadata::kubernetes::Kubernetes;
 use crate::metadata::local::LocalProvider;
 use crate::metadata::provider::ChangeReceiver;
 use crate::metadata::registry::Registry;
-use crate::pipeline::{Hook, Next};
+use crate::pipeline::{Hook, Next, metrics};
 use crate::support::capabilities::Capabilities;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
@@ -50,8 +50,9 @@ pub(super) fn start(
     telemetry: &Telemetry,
 ) -> anyhow::Result<(Providers, Option<Box<dyn Hook>>)> {
     let contexts = &settings.metrics.contexts;
-    let contexts = contexts.source.iter().chain(&contexts.destination).copied().collect();
-    let registry = Registry::new(symbols.clone(), publisher.clone(), contexts);
+    // Each once: their texts are leased for every entity.
+    let contexts = metrics::Context::of(&[&contexts.source[..], &contexts.destination].concat());
+    let registry = Registry::new(symbols.clone(), publisher.clone(), contexts.identifiers().to_vec());
     let (sender, stop) = shutdown::channel();
     let mut providers = Providers { registry: Arc::clone(&registry), runtime: None, _stop: sender };
     let kind = settings.source.kind;

@@ -108,9 +108,10 @@ pub(super) fn ends(source: Option<EndEntity<'_>>, destination: Option<EndEntity<
 fn further(attributes: &[(&'static str, String)], place: usize, out: &mut Vec<u8>) {
     for (own, text) in attributes {
         let Some(name) = OF_ENTITY.iter().find(|names| names[0] == *own).map(|names| names[place]) else { continue };
-        match (*own, text.parse()) {
+        let pid = (*own == attribute::PROCESS_PID).then(|| text.parse().ok()).flatten();
+        match (*own, pid) {
             (attribute::CONTAINER_IMAGE_TAGS, _) => wire::texts(out, FIELD, name, [text.as_str()].into_iter()),
-            (attribute::PROCESS_PID, Ok(pid)) => wire::signed(out, FIELD, name, pid),
+            (_, Some(pid)) => wire::signed(out, FIELD, name, pid),
             _ => wire::string(out, FIELD, name, text.as_bytes()),
         }
     }
