@@ -81,10 +81,24 @@ impl std::ops::Add for Count {
 /// The pause between two questions.
 const POLL: Duration = Duration::from_millis(10);
 
-/// A timeout, times `TEST_PATIENCE`: on an emulated machine everything takes longer.
-fn patient(timeout: Duration) -> Duration {
-    let factor = std::env::var("TEST_PATIENCE").ok().and_then(|factor| factor.parse().ok());
-    timeout * factor.unwrap_or(1)
+/// The time until a wait fails.
+struct Deadline {
+    timeout: Duration,
+    end: Instant,
+}
+
+impl Deadline {
+    /// In `timeout` times `TEST_PATIENCE`: on an emulated machine everything takes longer.
+    fn after(timeout: Duration) -> Self {
+        let factor = std::env::var("TEST_PATIENCE").ok().and_then(|factor| factor.parse().ok());
+        let timeout = timeout * factor.unwrap_or(1);
+        Self { timeout, end: Instant::now() + timeout }
+    }
+
+    fn check(&self, what: &str) -> anyhow::Result<()> {
+        anyhow::ensure!(Instant::now() < self.end, "after {:?}: {what}", self.timeout);
+        Ok(())
+    }
 }
 
 /// Asks until there is an answer; an error that names what was waited for when time is up.
@@ -100,13 +114,12 @@ pub fn eventually<T>(timeout: Duration, what: &str, mut ask: impl FnMut() -> Opt
 
 /// As [`eventually`], for a question that itself waits a moment.
 pub fn until<T>(timeout: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
-    let timeout = patient(timeout);
-    let end = Instant::now() + timeout;
+    let deadline = Deadline::after(timeout);
     loop {
         if let Some(answer) = ask() {
             return Ok(answer);
         }
-        anyhow::ensure!(Instant::now() < end, "after {timeout:?}: {what}");
+        deadline.check(what)?;
     }
 }
 
@@ -116,13 +129,12 @@ pub async fn eventually_async<T>(
     what: &str,
     mut ask: impl FnMut() -> Option<T>,
 ) -> anyhow::Result<T> {
-    let timeout = patient(timeout);
-    let end = Instant::now() + timeout;
+    let deadline = Deadline::after(timeout);
     loop {
         if let Some(answer) = ask() {
             return Ok(answer);
         }
-        anyhow::ensure!(Instant::now() < end, "after {timeout:?}: {what}");
+        deadline.check(what)?;
         tokio::time::sleep(POLL).await;
     }
 }

@@ -165,10 +165,10 @@ fn fill(end: &mut End, info: Option<EndInfo>) {
 mod tests {
     use std::net::IpAddr;
 
-    use eyepiece_flow::event::TrafficDelta;
     use eyepiece_flow::flow::{Direction, EVENT_DROP, EVENT_TRACE, EventType, Flow, Ip};
     use eyepiece_flow::interner::Symbols;
-    use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
+    use eyepiece_tests::sample;
+    use eyepiece_wire::{Hook, InterfaceKind};
 
     use super::{Tables, enrich};
     use crate::metadata::{InterfaceInfo, Snapshot};
@@ -206,17 +206,7 @@ mod tests {
             destination: destination.parse().unwrap(),
             version: 4,
         });
-        flow.traffic = Some(TrafficDelta {
-            hook: Hook::FromEndpoint,
-            answered_by: AnsweredBy::Unknown,
-            ifindex: 7,
-            ingress_ifindex: 0,
-            packets: 1,
-            bytes: 60,
-            held_packets: 0,
-            held_bytes: 0,
-            cgroup: 0,
-        });
+        flow.traffic = Some(sample::traffic(Hook::FromEndpoint, (7, 0), (1, 60)));
         flow
     }
 

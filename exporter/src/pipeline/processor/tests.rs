@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eyepiece_flow::cilium_release::Producer;
-use eyepiece_flow::event::{Event, Lost, LostSource, TrafficDelta};
+use eyepiece_flow::event::{Event, Lost, LostSource};
 use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow, Ip, Verdict};
 use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_semconv::metric;
-use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
+use eyepiece_tests::sample;
+use eyepiece_wire::{Hook, InterfaceKind};
 
 use super::{Deps, Pipeline};
 use crate::metadata::{InterfaceInfo, Publisher, Tables};
@@ -89,17 +90,7 @@ fn pass(pipeline: &mut Pipeline, ifindex: u32, time: u64) -> Symbol {
     flow.source.endpoint = ifindex as u16;
     let (source, destination) = ([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
     flow.ip = Some(Ip { source, source_translated: None, destination, version: 4 });
-    flow.traffic = Some(TrafficDelta {
-        hook: Hook::FromEndpoint,
-        answered_by: AnsweredBy::Unknown,
-        ifindex,
-        ingress_ifindex: 0,
-        packets: 1,
-        bytes: 64,
-        held_packets: 0,
-        held_bytes: 0,
-        cgroup: 0,
-    });
+    flow.traffic = Some(sample::traffic(Hook::FromEndpoint, (ifindex, 0), (1, 64)));
     let name = flow.source.name;
     pipeline.aggregation.count(&flow, InterfaceKind::Other);
     pipeline.batch.push(Observed::Flow(flow));

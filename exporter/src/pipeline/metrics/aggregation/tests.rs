@@ -7,6 +7,7 @@ use std::time::Duration;
 use eyepiece_flow::event::{Lost, LostSource, Totals, TrafficDelta, Transport};
 use eyepiece_flow::flow::{EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
 use eyepiece_flow::interner::{Symbol, Symbols};
+use eyepiece_tests::sample;
 use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
 use super::{Aggregation, Config, Contexts, MetricContexts};
@@ -31,18 +32,7 @@ fn bench() -> Bench {
 }
 
 fn traffic(hook: Hook, packets: u64, bytes: u64) -> TrafficDelta {
-    let (answered_by, cgroup) = (AnsweredBy::Unknown, 0);
-    TrafficDelta {
-        hook,
-        answered_by,
-        ifindex: 7,
-        ingress_ifindex: 3,
-        packets,
-        bytes,
-        held_packets: 0,
-        held_bytes: 0,
-        cgroup,
-    }
+    sample::traffic(hook, (7, 3), (packets, bytes))
 }
 
 fn address(last: u8) -> IpAddr {

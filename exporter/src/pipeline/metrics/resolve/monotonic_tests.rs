@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eyepiece_flow::event::{Totals, TrafficDelta, Transport};
+use eyepiece_flow::event::{Totals, Transport};
 use eyepiece_flow::flow::End;
 use eyepiece_flow::interner::Symbols;
-use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
+use eyepiece_tests::sample;
+use eyepiece_wire::{Hook, InterfaceKind};
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_oneof, proptest};
 
 use super::{DropReasonNames, Naming, Resolved, Resolver};
@@ -52,21 +53,6 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn traffic(ifindex: u32, packets: u64) -> TrafficDelta {
-    let (hook, answered_by, cgroup) = (Hook::FromEndpoint, AnsweredBy::Unknown, 0);
-    TrafficDelta {
-        hook,
-        answered_by,
-        ifindex,
-        ingress_ifindex: 0,
-        packets,
-        bytes: 60,
-        held_packets: 0,
-        held_bytes: 0,
-        cgroup,
-    }
-}
-
 /// One reader of an aggregation.
 struct Reader {
     aggregation: Aggregation,
@@ -97,7 +83,11 @@ impl Reader {
         let source = if ifindex.is_multiple_of(2) { v4.into() } else { mapped };
         let end = End { endpoint: 1, ..End::default() };
         let addresses = Some((source, [10, 0, 0, 99].into()));
-        let totals = Totals { traffic: traffic(ifindex, packets), addresses, transport: Transport::default() };
+        let totals = Totals {
+            traffic: sample::traffic(Hook::FromEndpoint, (ifindex, 0), (packets, 60)),
+            addresses,
+            transport: Transport::default(),
+        };
         self.aggregation.arrive(self.now);
         self.aggregation.count_totals(&totals, &end, &End::default(), InterfaceKind::Other);
     }
