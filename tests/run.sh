@@ -33,22 +33,22 @@ EYEPIECE_SKIPS="$EYEPIECE_RUN/skips"
 export EYEPIECE_RUN EYEPIECE_RUN_CHECK EYEPIECE_SKIPS
 host=$(rustc -vV | sed -n 's/^host: //p')
 
-cargo test "${packages[@]}" --locked --no-run --lib --bins --tests || fail "step failed: building the tests"
+cargo test "${packages[@]}" --locked --no-run --tests || fail "step failed: building the tests"
 bad=0
 cargo test "${packages[@]}" --locked --no-fail-fast --config "target.$host.runner=['$here/runner.sh']" \
-    --lib --bins --tests -- "$@" 2>"$EYEPIECE_RUN/cargo.log" || bad=1
-# Tests in namespaces wait more than they compute: two programs at a time. Each has a /run of its own, so that they share
+    --tests -- "$@" 2>"$EYEPIECE_RUN/cargo.log" || bad=1
+# Tests in namespaces wait more than they compute: three programs at a time. Each has a /run of its own, so that they share
 # no socket, lock or named namespace.
 own_run=()
 [ "$(id -u)" != 0 ] || own_run=(unshare --mount sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' sh)
 export EYEPIECE_RUN_NOW=1 CARGO_PKG_NAME=eyepiece-tests
-# The longest first, or the other lane waits for them at the end.
+# The longest first, or the other lanes wait for them at the end.
 longest='/(datapath|operation|hubble)-[0-9a-f]*$'
 running=0
 while read -r folder program; do
-    if [ "$running" = 2 ]; then
+    if [ "$running" = 3 ]; then
         wait -n || bad=1
-        running=1
+        running=2
     fi
     (cd "$folder" && exec "${own_run[@]}" "$here/runner.sh" "$program" "$@") &
     running=$((running + 1))

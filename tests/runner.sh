@@ -16,7 +16,7 @@ eyepiece-tests/eyepiece_tests) ;;
 eyepiece/datapath) [ -z "${EYEPIECE_RUN_CHECK:-}" ] || exit 0 ;;
 eyepiece-tests/*)
     [ -z "${EYEPIECE_RUN_CHECK:-}" ] || exit 0
-    # tests/run.sh runs these later, two programs at a time.
+    # tests/run.sh runs these later, three programs at a time.
     if [ -z "${EYEPIECE_RUN_NOW:-}" ]; then
         printf '%s %s\n' "$PWD" "$program" >>"$EYEPIECE_RUN/programs"
         exit 0

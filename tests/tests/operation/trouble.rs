@@ -196,7 +196,8 @@ fn end_is_timely_despite_receiver() -> Result<()> {
     for behaviour in [None, Some(Behaviour::Hang), Some(Behaviour::Refuse(Code::Unavailable))] {
         metrics.clear();
         let mut logs = Receiver::start(lab.node())?;
-        let config = config(&logs.endpoint(), &metrics.endpoint());
+        // The last values get a part of it, which must suffice on a busy machine.
+        let config = config(&logs.endpoint(), &metrics.endpoint()).replace("drain = \"3s\"", "drain = \"10s\"");
         match behaviour {
             Some(behaviour) => logs.behave(behaviour),
             None => logs.away(),
@@ -205,13 +206,13 @@ fn end_is_timely_despite_receiver() -> Result<()> {
         udp(lab.endpoint("a"), lab.endpoint("b")).packets(500).run()?;
         let parsed = || eyepiece.number("eyepiece.flows.parsed", &[]).ok().filter(|&parsed| parsed >= 1000);
         eventually(TIMEOUT, "flows", parsed)?;
-        assert_eq!(eyepiece.process.stop(Signal::SIGTERM, DRAIN + SLACK)?, 0, "{behaviour:?}: {}", eyepiece.stderr());
+        assert_eq!(eyepiece.process.stop(Signal::SIGTERM, 2 * SLACK)?, 0, "{behaviour:?}: {}", eyepiece.stderr());
         let parsed = metrics.sum("eyepiece.flows.parsed", &[]);
         let attributes =
             [("eyepiece.signal", "logs"), ("eyepiece.outcome", "dropped"), ("eyepiece.reason", "shutdown")];
         let shutdown = metrics.sum(RECORDS, &attributes);
-        assert!(parsed >= 1000 && shutdown == parsed, "{behaviour:?}: {shutdown} of {parsed}");
         let (errors, reason) = (eyepiece.stderr(), format!("shutdown={shutdown}"));
+        assert!(parsed >= 1000 && shutdown == parsed, "{behaviour:?}: {shutdown} of {parsed}: {errors}");
         let is_summary = |line: &&str| [UNDELIVERED, &reason, &logs.endpoint()].iter().all(|word| line.contains(word));
         assert_eq!(errors.lines().filter(is_summary).count(), 1, "{behaviour:?}: {errors}");
     }

@@ -18,7 +18,7 @@ impl Registry {
     pub fn lookup(&self, query: &str) -> Lookup {
         let query = query.trim();
         let links = self.publisher.links();
-        let address: Option<IpAddr> = query.parse().ok();
+        let address = query.parse().ok().map(|address: IpAddr| address.to_canonical());
         let state = self.state();
         let mut found = match address {
             Some(address) => {
@@ -272,6 +272,7 @@ mod tests {
         let text = answer.to_string();
         assert!(text.contains("container shop/web-1, by docker\n  namespace  shop\n  pod        web-1\n"), "{text}");
         assert!(text.contains("named late, by dns (not used: an earlier provider has an entry)"), "{text}");
+        assert_eq!(found(&bench, "::ffff:10.0.0.1"), found(&bench, "10.0.0.1"));
         let stranger = bench.registry.lookup("192.0.2.1").to_string();
         assert_eq!(stranger, "192.0.2.1 is the world.\nNo provider has an entry for 192.0.2.1.\n");
     }
