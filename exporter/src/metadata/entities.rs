@@ -112,6 +112,8 @@ pub struct Entities {
     services: Sharded<(u128, u16, u8)>,
     namespaces: Sharded<u32>,
     control_groups: Sharded<u64>,
+    /// Whether a provider of endpoints' entities follows its source: docker its daemon, Kubernetes its server.
+    pub(super) names_endpoints: bool,
     /// By number, less one.
     entities: Vec<Arc<Vec<Option<NamedEntity>>>>,
 }

@@ -14,7 +14,7 @@ pub fn write(tables: &Tables, out: &mut Vec<u8>) {
         metadata::write(&MetadataEntry::Interface { ifindex, kind, endpoint, name: text(name) }, out);
     }
     for (address, info) in tables.ends() {
-        let EndInfo { endpoint, identity, name, kind, shared, learned } = info;
+        let EndInfo { endpoint, identity, name, kind, shared, learned, .. } = info;
         let kind = match kind {
             EndKind::Endpoint => AddressKind::Endpoint,
             EndKind::Host => AddressKind::Host,
@@ -43,7 +43,7 @@ pub fn read(bytes: &[u8], symbols: &Symbols) -> Option<Tables> {
                 AddressKind::World => EndKind::World,
             };
             let name = tables.intern(name);
-            tables.restore_end(address, EndInfo { endpoint, identity, name, kind, shared, learned });
+            tables.restore_end(address, EndInfo { endpoint, identity, name, kind, shared, learned, retired: 0 });
         }
         MetadataEntry::Namespace { inode, endpoint } => tables.add_namespace(inode, endpoint),
     });

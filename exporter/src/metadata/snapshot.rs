@@ -53,6 +53,12 @@ impl Snapshot {
         self.endpoints.is_empty() && self.entities.is_empty()
     }
 
+    /// Whether a provider of endpoints' entities follows its source.
+    #[inline]
+    pub fn names_endpoints(&self) -> bool {
+        self.entities.names_endpoints
+    }
+
     /// The entity of an endpoint, by its network namespace.
     #[inline]
     pub fn entity_of_endpoint(&self, endpoint: u16) -> Option<EntityLink> {

@@ -40,6 +40,8 @@ pub struct EndInfo {
     pub shared: bool,
     /// Learned from packets only; expires unless it is seen again.
     pub learned: bool,
+    /// When its endpoint was removed, ns since the Unix epoch; 0 = it is there.
+    pub retired: u64,
 }
 
 impl EndInfo {
@@ -158,6 +160,17 @@ impl Tables {
         self.add(address, EndInfo { endpoint, name, kind: EndKind::Endpoint, learned, ..EndInfo::default() });
     }
 
+    /// Adds an address of an endpoint that was removed, for events from before. An owner that is there stays, else the one
+    /// that was removed last.
+    pub fn add_retired_address(&mut self, address: IpAddr, endpoint: u16, retired: u64) {
+        let (name, kind) = (self.endpoint_name(endpoint), EndKind::Endpoint);
+        let info = EndInfo { endpoint, name, kind, learned: true, retired, ..EndInfo::default() };
+        let known = self.ends.entry(address_bits(address)).or_insert(info);
+        if known.retired != 0 && known.retired < retired {
+            *known = info;
+        }
+    }
+
     /// Adds a network namespace by its inode, with its only endpoint; 0 for none or several.
     pub fn add_namespace(&mut self, inode: u32, endpoint: u16) {
         if endpoint != 0 {
@@ -184,6 +197,14 @@ impl Tables {
         self.ends.get(&address_bits(*address)).copied().unwrap_or(self.world)
     }
 
+    /// Metadata of an address at a time, ns since the Unix epoch: that of a removed endpoint only for earlier events, for
+    /// another endpoint may have the address by now.
+    #[inline]
+    pub fn end_at(&self, address: &IpAddr, time: u64) -> EndInfo {
+        let info = self.end(address);
+        if info.retired != 0 && info.retired < time { self.world } else { info }
+    }
+
     /// Metadata of unknown addresses.
     pub const fn world(&self) -> EndInfo {
         self.world
@@ -199,6 +220,11 @@ impl Tables {
     #[inline]
     pub fn endpoint_name(&self, endpoint: u16) -> Symbol {
         self.endpoints.get(&endpoint).copied().unwrap_or_default()
+    }
+
+    /// Whether an endpoint is known.
+    pub fn has_endpoint(&self, endpoint: u16) -> bool {
+        self.endpoints.contains_key(&endpoint)
     }
 
     /// The endpoint of a network namespace by its inode; 0 = several or the machine's own, `None` = not watched.

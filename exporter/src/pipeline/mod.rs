@@ -5,6 +5,7 @@ mod deps;
 pub mod enrich;
 mod hooks;
 pub mod metrics;
+mod name_wait;
 mod peer_names;
 mod processor;
 mod sink;
@@ -113,6 +114,7 @@ fn run(deps: Deps, inbox: &Receiver<Command>) -> io::Result<()> {
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
                     source.stop();
+                    pipeline.finish();
                     return Ok(());
                 }
             }
@@ -135,6 +137,7 @@ impl Command {
             Self::Snapshot(reply) => reply.send(pipeline.snapshot(now())).unwrap_or_default(),
             Self::Drain(reply) => {
                 while pipeline.read(source, Duration::ZERO)? > 0 {}
+                pipeline.finish();
                 reply.send(()).unwrap_or_default();
             }
         }

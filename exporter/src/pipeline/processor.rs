@@ -9,7 +9,7 @@ use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::decode::{EVENT_DEBUG, Pairing};
 use eyepiece_flow::event::{Event, Lost, RawEvent, Totals, Undecodable};
-use eyepiece_flow::flow::Flow;
+use eyepiece_flow::flow::{End, Flow};
 use eyepiece_flow::lookup::BatchNames;
 use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_flow::{decode, uuid};
@@ -21,6 +21,7 @@ use super::deps::{Deps, Learn};
 use super::enrich;
 use super::hooks::{Hooks, Next};
 use super::metrics::{Aggregation, Snapshot};
+use super::name_wait::{NameWait, Waiting};
 use super::peer_names::PeerNameCache;
 use crate::metadata::{Reader, Snapshot as NameSnapshot, Tables};
 use crate::source::Source;
@@ -32,13 +33,27 @@ const BATCH: usize = 512;
 /// A batch of at least this many flows keeps its buffer. A smaller one moves to a buffer of its size, or a queue that is
 /// bounded in flows would hold many times their bytes.
 const WELL_FILLED: usize = BATCH / 4 * 3;
+/// The longest wait for an event while flows wait for names.
+const NAME_POLL: Duration = Duration::from_millis(20);
 /// The first message type of Cilium's agent and its proxies, whose messages have any size.
 const FIRST_OF_AGENT: u8 = 128;
+
+/// The fate of a flow that was enriched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It was counted, and sinks want it.
+    Push,
+    /// It was counted, or a hook stopped it.
+    Done,
+    /// It waits for a name.
+    Wait,
+}
 
 /// The state of the pipeline. Owned by its thread.
 pub(super) struct Pipeline {
     names: Reader,
     peer_names: PeerNameCache,
+    name_wait: NameWait,
     learn: Learn,
     aggregation: Aggregation,
     hooks: Hooks,
@@ -50,6 +65,8 @@ pub(super) struct Pipeline {
     examples: ExampleRecorder,
     random: fastrand::Rng,
     now: fn() -> u64,
+    /// When the events of this read arrived, ns since the Unix epoch.
+    arrival: u64,
     producer: Producer,
     pairing: Pairing,
 }
@@ -62,6 +79,8 @@ impl Pipeline {
             names: deps.names,
             aggregation: deps.aggregation.with_symbols(deps.symbols.clone()),
             peer_names: PeerNameCache::new(deps.symbols, &deps.telemetry),
+            name_wait: NameWait::default(),
+            arrival: 0,
             learn: deps.learn,
             hooks: Hooks::new(deps.hooks, deps.sinks, &deps.telemetry),
             telemetry: deps.telemetry,
@@ -78,12 +97,24 @@ impl Pipeline {
     /// Processes the source's pending events, waiting at most `wait` for the first. Returns their number.
     pub(super) fn read(&mut self, source: &mut dyn Source, wait: Duration) -> io::Result<usize> {
         self.aggregation.set_names(self.names.refresh());
-        self.aggregation.arrive((self.now)());
+        self.arrival = (self.now)();
+        self.aggregation.arrive(self.arrival);
+        let wait = if self.name_wait.is_empty() { wait } else { self.process_named(wait) };
         let result = source.read(wait, &mut |event| self.process(event));
-        // Events before an error are sent and counted as well.
+        if result.is_err() {
+            // Events before an error are sent and counted as well.
+            self.process_waiting();
+        }
         self.send_batch();
         self.publish_counters();
         result
+    }
+
+    /// Processes what waits for a name, and sends it.
+    pub(super) fn finish(&mut self) {
+        self.process_waiting();
+        self.send_batch();
+        self.publish_counters();
     }
 
     pub(super) fn snapshot(&self, now: u64) -> Snapshot {
@@ -94,6 +125,7 @@ impl Pipeline {
     pub(super) fn expire(&mut self, now: u64) {
         self.aggregation.expire(now);
         self.peer_names.expire();
+        self.name_wait.expire(self.names.snapshot());
         self.publish_series();
     }
 
@@ -129,11 +161,16 @@ impl Pipeline {
                 let mut decoded = decode::decode_flow_from(raw, self.producer);
                 match &mut decoded {
                     // The flow is enriched in place: moving it copies it, which is a good part of its cost.
-                    Ok(flow) => {
-                        if !self.flow(flow) {
+                    Ok(flow) => match self.flow(flow) {
+                        Fate::Push => {}
+                        Fate::Done => return,
+                        Fate::Wait => {
+                            if let Ok(flow) = decoded {
+                                self.wait(flow);
+                            }
                             return;
                         }
-                    }
+                    },
                     Err(error) => return self.failed(error.reason(), raw.time, raw.data),
                 }
                 if let Ok(flow) = decoded {
@@ -147,11 +184,7 @@ impl Pipeline {
     #[cold]
     fn decode_slow_path(&mut self, raw: &RawEvent<'_>) {
         match decode::decode(raw, self.producer, &mut self.pairing) {
-            Ok(Observed::Flow(mut flow)) => {
-                if self.flow(&mut flow) {
-                    self.push(Observed::Flow(flow));
-                }
-            }
+            Ok(Observed::Flow(flow)) => self.rare_flow(flow),
             Ok(Observed::Agent(event)) => self.agent(event),
             Ok(Observed::Debug(mut event)) => {
                 enrich::debug(&mut event, self.names.snapshot());
@@ -159,6 +192,14 @@ impl Pipeline {
             }
             Ok(Observed::Lost(lost)) => self.lost(&lost),
             Err(error) => self.failed(error.reason(), raw.time, raw.data),
+        }
+    }
+
+    fn rare_flow(&mut self, mut flow: Flow) {
+        match self.flow(&mut flow) {
+            Fate::Push => self.push(Observed::Flow(flow)),
+            Fate::Done => {}
+            Fate::Wait => self.wait(flow),
         }
     }
 
@@ -211,17 +252,71 @@ impl Pipeline {
         self.examples.record(reason, time, data);
     }
 
-    /// Enriches and counts a flow. Returns whether a sink wants it.
+    /// Enriches and counts a flow.
     #[inline]
-    fn flow(&mut self, flow: &mut Flow) -> bool {
+    fn flow(&mut self, flow: &mut Flow) -> Fate {
         let names = self.names.snapshot();
         if flow.sock.is_some() && !enrich::socket(flow, names) {
             // Hubble skips flows of sockets with an unknown control group as well.
             self.counts.unknown_cgroup += 1;
-            return false;
+            return Fate::Done;
         }
         self.counts.parsed += 1;
-        let is_new_address = enrich::enrich(flow, names);
+        let enriched = enrich::enrich(flow, names);
+        if enriched.is_new_address
+            && let (Some(traffic), Some(ip)) = (&flow.traffic, &flow.ip)
+        {
+            (self.learn)(traffic.ifindex, ip.source, flow.time);
+        }
+        let endpoints = [flow.source.endpoint, flow.destination.endpoint];
+        if enriched.has_unnamed_endpoint && self.name_wait.must_wait(endpoints, names, self.arrival) {
+            return Fate::Wait;
+        }
+        if self.count(flow) { Fate::Push } else { Fate::Done }
+    }
+
+    #[cold]
+    fn wait(&mut self, flow: Flow) {
+        self.name_wait.push([flow.source.endpoint, flow.destination.endpoint], Waiting::Flow(flow));
+    }
+
+    /// Processes what has waited and is named now. Returns how long to wait for the next event.
+    #[cold]
+    fn process_named(&mut self, wait: Duration) -> Duration {
+        while let Some(waiting) = self.name_wait.take_ready(self.names.snapshot(), self.arrival) {
+            self.process_late(waiting);
+        }
+        if self.name_wait.is_empty() { wait } else { wait.min(NAME_POLL) }
+    }
+
+    /// Processes all that waits, named or not.
+    #[cold]
+    fn process_waiting(&mut self) {
+        while let Some(waiting) = self.name_wait.take_first() {
+            self.process_late(waiting);
+        }
+    }
+
+    fn process_late(&mut self, waiting: Waiting) {
+        let names = self.names.snapshot();
+        match waiting {
+            Waiting::Flow(mut flow) => {
+                enrich::rename(&mut flow, names);
+                if self.count(&mut flow) {
+                    self.push(Observed::Flow(flow));
+                }
+            }
+            Waiting::Totals(totals, mut ends) => {
+                enrich::rename_totals(&totals, &mut ends, names);
+                self.count_totals(&totals, &ends);
+            }
+        }
+    }
+
+    /// Counts an enriched flow. Returns whether a sink wants it.
+    #[inline]
+    fn count(&mut self, flow: &mut Flow) -> bool {
+        let names = self.names.snapshot();
         for reason in enrich::unnamed(flow, names).into_iter().flatten() {
             self.counts.unnamed[reason as usize] += 1;
         }
@@ -230,9 +325,6 @@ impl Pipeline {
         }
         let ingress = ingress_kind(names.links(), flow.traffic.map_or(0, |traffic| traffic.ingress_ifindex));
         self.aggregation.count(flow, ingress);
-        if is_new_address && let (Some(traffic), Some(ip)) = (&flow.traffic, &flow.ip) {
-            (self.learn)(traffic.ifindex, ip.source, flow.time);
-        }
         if !self.hooks.has_sinks() {
             return false;
         }
@@ -253,9 +345,17 @@ impl Pipeline {
 
     fn totals(&mut self, totals: &Totals) {
         let names = self.names.snapshot();
-        let (source, destination) = enrich::ends(totals, names);
-        let ingress = ingress_kind(names.links(), totals.traffic.ingress_ifindex);
-        self.aggregation.count_totals(totals, &source, &destination, ingress);
+        let (ends, has_unnamed_endpoint) = enrich::ends(totals, names);
+        let endpoints = [ends.0.endpoint, ends.1.endpoint];
+        if has_unnamed_endpoint && self.name_wait.must_wait(endpoints, names, self.arrival) {
+            return self.name_wait.push(endpoints, Waiting::Totals(*totals, ends));
+        }
+        self.count_totals(totals, &ends);
+    }
+
+    fn count_totals(&mut self, totals: &Totals, (source, destination): &(End, End)) {
+        let ingress = ingress_kind(self.names.snapshot().links(), totals.traffic.ingress_ifindex);
+        self.aggregation.count_totals(totals, source, destination, ingress);
     }
 
     fn lost(&mut self, lost: &Lost) {
@@ -305,3 +405,5 @@ fn ingress_kind(tables: &Tables, ifindex: u32) -> InterfaceKind {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wait_tests;

@@ -27,9 +27,9 @@ use crate::support::telemetry::Telemetry;
 const SCAN_INTERVAL: Duration = Duration::from_secs(30);
 /// Pause between two scans because events were lost.
 const MIN_INTERVAL: Duration = Duration::from_secs(5);
-/// When a new folder is looked at again: a runtime makes the folder first, then the process, then its namespace.
-const LOOKS: [Duration; 4] =
-    [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(4)];
+/// Pauses, in ms, before a new folder is looked at again: a runtime makes the folder first, then the process, then its
+/// namespace. A container's only process may have ended a tenth of a second later.
+const LOOKS: [u64; 8] = [10, 20, 30, 60, 120, 250, 1000, 4000];
 /// Folders that wait for another look. Those beyond wait for the next scan.
 const MAX_WAITING: usize = 1024;
 
@@ -146,7 +146,7 @@ impl LocalProvider {
                 let (found, is_settled) = self.groups.look(&waiting.folder);
                 changes.extend(found);
                 let Some(pause) = LOOKS.get(waiting.looks).filter(|_| !is_settled) else { continue };
-                (waiting.due, waiting.looks) = (now + *pause, waiting.looks + 1);
+                (waiting.due, waiting.looks) = (now + Duration::from_millis(*pause), waiting.looks + 1);
             }
             later.push(waiting);
         }

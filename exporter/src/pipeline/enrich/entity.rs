@@ -20,11 +20,11 @@ struct Hints<'a> {
     is_identity_ours: bool,
 }
 
-/// Names both ends of a flow, whose endpoints are known.
+/// Names both ends of a flow, whose endpoints are known. Returns whether no provider names one of the endpoints.
 #[inline]
-pub(super) fn name_flow(flow: &mut Flow, names: &Snapshot) {
+pub(super) fn name_flow(flow: &mut Flow, names: &Snapshot) -> bool {
     if names.has_no_entities() {
-        return;
+        return flow.source.endpoint != 0 || flow.destination.endpoint != 0;
     }
     let addresses = flow.ip.as_ref().map(|ip| (&ip.source, &ip.destination));
     let is_ours = flow.traffic.is_some() || flow.kernel_drop.is_some();
@@ -42,22 +42,21 @@ pub(super) fn name_flow(flow: &mut Flow, names: &Snapshot) {
     if let Some(traffic) = &flow.traffic {
         by_sockets(traffic, &mut source, &mut destination);
     }
-    name(&mut flow.source, source, names);
-    name(&mut flow.destination, destination, names);
+    // Both are named.
+    name(&mut flow.source, source, names) | name(&mut flow.destination, destination, names)
 }
 
-/// Names both ends of totals.
-pub(super) fn name_totals(totals: &Totals, ends: &mut (End, End), names: &Snapshot) {
+/// Names both ends of totals, as [`name_flow`].
+pub(super) fn name_totals(totals: &Totals, ends: &mut (End, End), names: &Snapshot) -> bool {
     if names.has_no_entities() {
-        return;
+        return ends.0.endpoint != 0 || ends.1.endpoint != 0;
     }
     let addresses = totals.addresses.as_ref().map(|(source, destination)| (source, destination));
     let transport = &totals.transport;
     let service = (transport.protocol, transport.ports);
     let (mut source, mut destination) = hints(addresses, Some(service), transport.is_reply, true);
     by_sockets(&totals.traffic, &mut source, &mut destination);
-    name(&mut ends.0, source, names);
-    name(&mut ends.1, destination, names);
+    name(&mut ends.0, source, names) | name(&mut ends.1, destination, names)
 }
 
 /// Why a local end of a flow has no entity.
@@ -139,10 +138,15 @@ fn hints<'a>(
     (source, destination)
 }
 
-/// Sets name and entity of an end, and the identity if the datapath gave none.
+/// Sets name and entity of an end, and the identity if the datapath gave none. Returns whether it is an endpoint that no
+/// provider names by its network namespace: an address may still be that of its former owner.
 #[inline]
-fn name(end: &mut End, hints: Hints<'_>, names: &Snapshot) {
-    let Some(EntityLink { entity, name, identity }) = find(end, hints, names) else { return };
+fn name(end: &mut End, hints: Hints<'_>, names: &Snapshot) -> bool {
+    let of_endpoint = names.entity_of_endpoint(end.endpoint).filter(|_| end.endpoint != 0);
+    let is_unnamed = of_endpoint.is_none() && end.endpoint != 0;
+    let Some(EntityLink { entity, name, identity }) = of_endpoint.or_else(|| find(end, hints, names)) else {
+        return is_unnamed;
+    };
     end.entity = entity;
     if name != Symbol::EMPTY {
         end.name = name;
@@ -151,17 +155,17 @@ fn name(end: &mut End, hints: Hints<'_>, names: &Snapshot) {
     if identity != 0 && is_unknown {
         end.identity = identity;
     }
+    is_unnamed
 }
 
+/// Finds the entity of an end by its control group or address.
 #[inline]
 fn find(end: &End, hints: Hints<'_>, names: &Snapshot) -> Option<EntityLink> {
     let Hints { address, service, control_group, .. } = hints;
     if end.endpoint != 0 {
-        return names.entity_of_endpoint(end.endpoint).or_else(|| {
-            let known = names.links().end(address?);
-            let is_own = known.endpoint == end.endpoint && known.is_configured();
-            names.entity_at_address(address.filter(|_| is_own)?, service)
-        });
+        let known = names.links().end(address?);
+        let is_own = known.endpoint == end.endpoint && known.is_configured();
+        return names.entity_at_address(address.filter(|_| is_own)?, service);
     }
     let by_group = control_group.and_then(|id| names.entity_of_control_group(id));
     by_group.or_else(|| names.entity_at_address(address?, service))

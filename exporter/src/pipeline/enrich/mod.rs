@@ -19,24 +19,31 @@ const TO_ENDPOINT: u8 = 0;
 /// Observation point of packets that an endpoint sends (`TraceFromLxc`).
 const FROM_ENDPOINT: u8 = 5;
 
+/// What a caller has to know of an enriched flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Enriched {
+    /// The source sends from an address that is not known as its own, or only learned: the watcher of interfaces may be
+    /// notified.
+    pub is_new_address: bool,
+    /// No provider names an endpoint of the flow by its network namespace. Only of flows of our own datapath.
+    pub has_unnamed_endpoint: bool,
+}
+
 /// Fills in both ends, and the direction, which depends on them. Entities name ends that have one.
 ///
-/// An end with an unknown or shared address is the event's own endpoint, if one of our hooks determines the side. An
+/// An end with an unknown, shared or only learned address is the event's own endpoint, if one of our hooks determines the side. An
 /// identity that is set stays. A flow without addresses gets that end only. Events of another datapath are filled in
 /// as in Hubble: by addresses alone. An access-log record has its ends already.
-///
-/// Returns true if the source sends from an address that is not known as its own, or only learned. The caller may notify
-/// the watcher of interfaces then.
 #[inline]
-pub fn enrich(flow: &mut Flow, names: &Snapshot) -> bool {
+pub fn enrich(flow: &mut Flow, names: &Snapshot) -> Enriched {
     let tables = &**names.links();
     if flow.traffic.is_none() && flow.kernel_drop.is_none() {
         foreign(flow, tables);
         entity::name_flow(flow, names);
-        return false;
+        return Enriched::default();
     }
     let (mut source, mut destination) = match &flow.ip {
-        Some(ip) => (Some(tables.end(&ip.source)), Some(tables.end(&ip.destination))),
+        Some(ip) => (Some(tables.end_at(&ip.source, flow.time)), Some(tables.end_at(&ip.destination, flow.time))),
         None => (None, None),
     };
     let mut is_new_address = false;
@@ -48,11 +55,14 @@ pub fn enrich(flow: &mut Flow, names: &Snapshot) -> bool {
                 own(&mut source, flow.datapath_endpoint, tables);
             }
             Some(TO_ENDPOINT) => own(&mut destination, flow.datapath_endpoint, tables),
-            // A drop has no side, so it only settles a shared address.
+            // A drop has no side, so it only settles a shared address, unless the endpoint is the other end.
             None if flow.event_type.kind == EVENT_DROP => {
-                for end in [&mut source, &mut destination] {
-                    if end.is_some_and(|end| end.shared) {
-                        own(end, flow.datapath_endpoint, tables);
+                let endpoint = flow.datapath_endpoint;
+                let is_own = |end: &Option<EndInfo>| end.is_some_and(|end| end.endpoint == endpoint && !end.shared);
+                let is_other = [is_own(&destination), is_own(&source)];
+                for (end, is_other) in [&mut source, &mut destination].into_iter().zip(is_other) {
+                    if !is_other && end.is_some_and(|end| end.shared) {
+                        own(end, endpoint, tables);
                     }
                 }
             }
@@ -62,8 +72,37 @@ pub fn enrich(flow: &mut Flow, names: &Snapshot) -> bool {
     fill(&mut flow.source, source);
     fill(&mut flow.destination, destination);
     flow.direction = direction(flow);
+    Enriched { is_new_address, has_unnamed_endpoint: entity::name_flow(flow, names) }
+}
+
+/// Names the ends of a flow anew that was enriched with an older snapshot. Its endpoints stay.
+pub fn rename(flow: &mut Flow, names: &Snapshot) {
+    let (source, destination) = flow.ip.as_ref().map(|ip| (&ip.source, &ip.destination)).unzip();
+    reset(&mut flow.source, source, names.links());
+    reset(&mut flow.destination, destination, names.links());
     entity::name_flow(flow, names);
-    is_new_address
+}
+
+/// Names the ends of totals anew, as [`rename`].
+pub fn rename_totals(totals: &Totals, ends: &mut (End, End), names: &Snapshot) {
+    let (source, destination) = totals.addresses.as_ref().map(|(source, destination)| (source, destination)).unzip();
+    reset(&mut ends.0, source, names.links());
+    reset(&mut ends.1, destination, names.links());
+    entity::name_totals(totals, ends, names);
+}
+
+/// Takes the name and the identity that an older snapshot gave an end.
+fn reset(end: &mut End, address: Option<&IpAddr>, tables: &Tables) {
+    let endpoint = end.endpoint;
+    let info = match address.map(|address| tables.end(address)) {
+        _ if endpoint != 0 => EndInfo { endpoint, name: tables.endpoint_name(endpoint), ..EndInfo::default() },
+        Some(info) if info.endpoint == 0 => info,
+        // An endpoint that has the address now did not have it then.
+        Some(_) => tables.world(),
+        None => return,
+    };
+    *end = End::default();
+    fill(end, Some(info));
 }
 
 /// Fills in the ends of a flow of another datapath.
@@ -81,7 +120,7 @@ fn foreign(flow: &mut Flow, tables: &Tables) {
         }
         // Hubble does not treat an IPv4-mapped address as IPv4.
         let is_mapped = matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
-        let info = if is_mapped { tables.world() } else { tables.end(&address) };
+        let info = if is_mapped { tables.world() } else { tables.end_at(&address, flow.time) };
         if flow.l7.is_none() {
             end.endpoint = info.endpoint;
             if end.identity == 0 && info.kind != EndKind::World {
@@ -120,8 +159,8 @@ pub fn debug(event: &mut DebugEvent, names: &Snapshot) {
     }
 }
 
-/// Returns both ends of totals, by the rules of [`enrich`].
-pub fn ends(totals: &Totals, names: &Snapshot) -> (End, End) {
+/// Returns both ends of totals, by the rules of [`enrich`], and whether no provider names one of their endpoints.
+pub fn ends(totals: &Totals, names: &Snapshot) -> ((End, End), bool) {
     let tables = &**names.links();
     let (mut source, mut destination) = match &totals.addresses {
         Some((source, destination)) => (Some(tables.end(source)), Some(tables.end(destination))),
@@ -138,14 +177,14 @@ pub fn ends(totals: &Totals, names: &Snapshot) -> (End, End) {
     let mut ends = (End::default(), End::default());
     fill(&mut ends.0, source);
     fill(&mut ends.1, destination);
-    entity::name_totals(totals, &mut ends, names);
-    ends
+    let has_unnamed_endpoint = entity::name_totals(totals, &mut ends, names);
+    (ends, has_unnamed_endpoint)
 }
 
-/// Sets an end with an unknown or shared address to the event's own endpoint.
+/// Sets an end with an unknown, shared or only learned address to the event's own endpoint.
 #[inline]
 fn own(end: &mut Option<EndInfo>, endpoint: u16, tables: &Tables) {
-    if end.is_none_or(|end| end.kind == EndKind::World || end.shared) {
+    if end.is_none_or(|end| end.kind == EndKind::World || end.shared || end.learned) {
         let name = tables.endpoint_name(endpoint);
         *end = Some(EndInfo { endpoint, name, kind: EndKind::Endpoint, ..EndInfo::default() });
     }
@@ -170,9 +209,11 @@ mod tests {
     use eyepiece_tests::sample;
     use eyepiece_wire::{Hook, InterfaceKind};
 
-    use super::{Tables, enrich};
+    use super::{Enriched, Tables, enrich};
     use crate::metadata::{InterfaceInfo, Snapshot};
 
+    /// When all packets pass.
+    const TIME: u64 = 1_700_000_000_000_000_000;
     const NEW: Option<u8> = Some(0);
     const REPLY: Option<u8> = Some(2);
     const FROM: Option<u8> = Some(5);
@@ -192,11 +233,16 @@ mod tests {
         tables.add_endpoint_address(ip("fe80::1"), 1, false);
         tables.add_endpoint_address(ip("fe80::1"), 2, false);
         tables.add_endpoint_address(ip("10.9.9.9"), 2, true);
+        tables.add_retired_address(ip("10.9.9.8"), 1, TIME - 2);
+        tables.add_retired_address(ip("10.9.9.8"), 2, TIME - 1);
+        tables.add_retired_address(ip("10.9.9.7"), 2, TIME);
+        tables.add_retired_address(ip("10.0.0.1"), 2, TIME);
         tables
     }
 
     fn flow(kind: u8, point: Option<u8>, reason: Option<u8>, endpoint: u16, ends: Option<(&str, &str)>) -> Flow {
         let mut flow = Flow::empty(EventType { kind, subtype: point.unwrap_or(0) });
+        flow.time = TIME;
         flow.observation_point = point;
         flow.trace_reason = reason;
         flow.datapath_endpoint = endpoint;
@@ -222,6 +268,12 @@ mod tests {
             (flow(EVENT_TRACE, TO, REPLY, 1, ends("9.9.9.9", "10.0.0.1")), "0 world 2", "1 a 0", Egress, false),
             (flow(EVENT_TRACE, TO, NEW, 2, ends("10.0.0.1", "10.0.0.2")), "1 a 0", "2 b 0", Ingress, false),
             (flow(EVENT_TRACE, FROM, REPLY, 2, ends("10.0.0.2", "192.0.2.1")), "2 b 0", "0 host 1", Ingress, false),
+            // So are addresses that another endpoint only sent from, and those of an endpoint that was removed.
+            (flow(EVENT_TRACE, FROM, NEW, 1, ends("10.9.9.9", "9.9.9.9")), "1 a 0", "0 world 2", Egress, true),
+            (flow(EVENT_TRACE, TO, NEW, 1, ends("9.9.9.9", "10.9.9.8")), "0 world 2", "1 a 0", Ingress, false),
+            // For its peers it is unknown, after the removal.
+            (flow(EVENT_TRACE, TO, NEW, 1, ends("10.9.9.8", "10.0.0.1")), "0 world 2", "1 a 0", Ingress, false),
+            (flow(EVENT_TRACE, TO, NEW, 1, ends("10.9.9.7", "10.0.0.1")), "2 b 0", "1 a 0", Ingress, false),
             // Unknown addresses belong to the endpoint of the event, on its side.
             (flow(EVENT_TRACE, FROM, NEW, 2, ends("10.7.7.7", "9.9.9.9")), "2 b 0", "0 world 2", Egress, true),
             (flow(EVENT_TRACE, TO, NEW, 2, ends("9.9.9.9", "10.7.7.7")), "0 world 2", "2 b 0", Ingress, false),
@@ -231,6 +283,7 @@ mod tests {
             (flow(EVENT_TRACE, TO, NEW, 2, ends("fe80::9", "fe80::1")), "0 world 2", "2 b 0", Ingress, false),
             (flow(EVENT_DROP, None, None, 2, ends("fe80::1", "9.9.9.9")), "2 b 0", "0 world 2", Egress, false),
             (flow(EVENT_DROP, None, None, 2, ends("9.9.9.9", "10.0.0.2")), "0 world 2", "2 b 0", Ingress, false),
+            (flow(EVENT_DROP, None, None, 2, ends("fe80::1", "10.0.0.2")), "1 a 0", "2 b 0", Ingress, false),
             (flow(EVENT_DROP, None, None, 2, ends("9.9.9.9", "8.8.8.8")), "0 world 2", "0 world 2", Ingress, false),
             // An address of another endpoint stays with that endpoint.
             (flow(EVENT_TRACE, FROM, NEW, 2, ends("10.0.0.1", "9.9.9.9")), "1 a 0", "0 world 2", Ingress, false),
@@ -250,7 +303,7 @@ mod tests {
         .enumerate()
         {
             let mut flow = flow;
-            let is_new = enrich(&mut flow, &tables);
+            let is_new = enrich(&mut flow, &tables).is_new_address;
             let text =
                 |end: eyepiece_flow::flow::End| format!("{} {} {}", end.endpoint, symbols.text(end.name), end.identity);
             let found = (text(flow.source), text(flow.destination), flow.direction, is_new);
@@ -273,7 +326,7 @@ mod tests {
         let symbols = Symbols::default();
         let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some(("10.7.7.7", "9.9.9.9")));
         flow.traffic = None;
-        assert!(!enrich(&mut flow, &tables(&symbols).into()));
+        assert_eq!(enrich(&mut flow, &tables(&symbols).into()), Enriched::default());
     }
 
     #[test]
@@ -291,7 +344,7 @@ mod tests {
         ] {
             let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some((source, destination)));
             flow.traffic = None;
-            assert!(!enrich(&mut flow, &tables));
+            assert_eq!(enrich(&mut flow, &tables), Enriched::default());
             assert_eq!([text(flow.source), text(flow.destination)], ends, "{source}");
             assert_eq!(flow.direction, direction, "{source}");
         }

@@ -25,7 +25,7 @@ const LATER: u64 = u64::MAX;
 
 /// A sink that keeps its batches, as one with an unreachable receiver.
 #[derive(Clone, Default)]
-struct Stuck(Arc<Mutex<Vec<Batch>>>);
+pub(super) struct Stuck(pub(super) Arc<Mutex<Vec<Batch>>>);
 
 impl Sink for Stuck {
     fn send(&mut self, batch: Batch) {
@@ -54,8 +54,19 @@ impl Source for FailingSource {
 }
 
 fn pipeline(publisher: &Publisher, symbols: &Symbols, sinks: Vec<Box<dyn Sink>>) -> (Box<dyn Source>, Pipeline) {
+    build(Box::new(FailingSource(Waker::new().unwrap())), publisher, symbols, sinks, || 0)
+}
+
+/// A pipeline with this source and clock.
+pub(super) fn build(
+    source: Box<dyn Source>,
+    publisher: &Publisher,
+    symbols: &Symbols,
+    sinks: Vec<Box<dyn Sink>>,
+    now: fn() -> u64,
+) -> (Box<dyn Source>, Pipeline) {
     Pipeline::new(Deps {
-        source: Box::new(FailingSource(Waker::new().unwrap())),
+        source,
         producer: Producer::default(),
         source_kind: "test",
         names: publisher.reader(),
@@ -65,7 +76,7 @@ fn pipeline(publisher: &Publisher, symbols: &Symbols, sinks: Vec<Box<dyn Sink>>)
         hooks: Vec::new(),
         sinks,
         telemetry: Telemetry::default(),
-        now: || 0,
+        now,
     })
 }
 

@@ -112,7 +112,7 @@ fn entity_names_end() {
             addresses: Some((ip(source), ip(destination))),
             transport: Transport { protocol: 6, ports: (40_000, 443), is_reply: false },
         };
-        assert_eq!(ends(&totals, &names), (flow.source, flow.destination), "{source} {destination}");
+        assert_eq!(ends(&totals, &names).0, (flow.source, flow.destination), "{source} {destination}");
     }
 }
 

@@ -15,7 +15,9 @@ use crate::metadata::{InterfaceInfo, Tables};
 /// A removed interface that events may still refer to.
 #[derive(Clone, Debug)]
 pub struct RetiredLink {
-    /// The time of its removal.
+    /// When it was removed, ns since the Unix epoch.
+    pub at: u64,
+    /// When it is removed from the snapshot.
     pub until: Instant,
     /// Its last state.
     pub link: Link,
@@ -48,10 +50,10 @@ pub fn tables(
             tables.add_endpoint_address(address, link.endpoint, learned);
         }
     }
-    // Last, and as learned only: an endpoint that has the address now wins.
+    // Last: an endpoint that has the address now wins.
     for gone in retired {
         for &address in &gone.addresses {
-            tables.add_endpoint_address(address, gone.link.endpoint, true);
+            tables.add_retired_address(address, gone.link.endpoint, gone.at);
         }
     }
     tables

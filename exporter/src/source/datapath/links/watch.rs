@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use eyepiece_flow::interner::Symbols;
 use libc::{RTM_DELLINK, RTM_NEWLINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK};
@@ -239,12 +239,14 @@ impl Watcher {
     /// Keeps interfaces that left the table, and the addresses behind them, in the snapshot for [`RETIRED_TTL`].
     fn retire_links(&mut self) {
         let until = Instant::now() + RETIRED_TTL;
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let at = u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX);
         for link in self.table.take_retired() {
             let addresses = self.address_book.endpoint(link.ifindex).map(|(address, _)| address).collect();
             if self.retired.len() == MAX_RETIRED {
                 self.retired.remove(0);
             }
-            self.retired.push(RetiredLink { until, link, addresses });
+            self.retired.push(RetiredLink { at, until, link, addresses });
         }
     }
 
