@@ -16,6 +16,7 @@ use tokio_stream::{Stream, StreamExt as _};
 
 use super::container::{Container, Listing};
 use super::convert;
+use super::convert::Subject;
 use super::error::DockerError;
 use super::transport::{Connections, ReadBudget, send};
 
@@ -64,7 +65,7 @@ impl Client {
         self.answer(answer, &budget, LIST_TIMEOUT).await.map(|answer| convert::listing(answer, self.runtime))
     }
 
-    /// A container; `None` if there is no such container, or it does not run.
+    /// A container; `None` if there is no such container.
     pub(super) async fn inspect(&self, id: Arc<str>) -> Result<Option<Container>, DockerError> {
         let budget = ReadBudget::new(INSPECT_BYTES);
         let docker = self.docker(&budget)?;
@@ -83,7 +84,7 @@ impl Client {
         let filters = HashMap::from([("type", vec!["container", "network"])]);
         let options = EventsOptionsBuilder::new().since(&since.to_string()).filters(&filters).build();
         let stream = Box::pin(self.docker(&budget)?.events(Some(options)));
-        Ok(Events { stream, budget, path: self.path.clone() })
+        Ok(Events { stream, budget, path: self.path.clone(), runtime: self.runtime })
     }
 
     /// bollard's client for one request.
@@ -112,15 +113,16 @@ pub(super) struct Events {
     stream: Pin<Box<dyn Stream<Item = Result<EventMessage, Error>> + Send>>,
     budget: ReadBudget,
     path: PathBuf,
+    runtime: &'static str,
 }
 
 impl Events {
-    /// The id of the container that the next event is about; `None` if it changes nothing here.
-    pub(super) async fn next(&mut self) -> Result<Option<Arc<str>>, DockerError> {
+    /// The subject of the next event; `None` if it changes nothing here.
+    pub(super) async fn next(&mut self) -> Result<Option<Subject>, DockerError> {
         let event = self.stream.next().await.ok_or(DockerError::Closed)?;
         let event = event.map_err(|error| classify(error, &self.budget, &self.path))?;
         self.budget.renew();
-        Ok(convert::subject(event))
+        Ok(convert::subject(event, self.runtime))
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) enum Network {
     Host,
 }
 
-/// A running container.
+/// A container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Container {
     /// Full id.
@@ -34,11 +34,13 @@ pub(super) struct Container {
     pub(super) labels: BTreeMap<String, String>,
     /// Labels beyond the limits.
     pub(super) labels_left_out: u64,
+    /// It has not started yet, or it has ended.
+    pub(super) is_stopped: bool,
     /// Its network namespace.
     pub(super) network: Network,
     /// That namespace's inode, if it is known and not this program's own.
     pub(super) namespace: Option<u32>,
-    /// Its addresses in all networks.
+    /// Its addresses in all networks; none of a stopped one, which others may have.
     pub(super) addresses: BTreeSet<IpAddr>,
 }
 

@@ -50,21 +50,24 @@ fn summarized(summary: ContainerSummary, runtime: &'static str) -> Option<Contai
         image: bounded(summary.image),
         labels,
         labels_left_out,
+        is_stopped: false,
         network: network(mode.as_deref()),
         namespace: None,
         addresses: addresses(networks),
     })
 }
 
-/// The container of an answer; `None` if it does not run.
+/// The container of an answer; `None` if it has no state.
 pub(super) fn inspected(id: Arc<str>, answer: ContainerInspectResponse, runtime: &'static str) -> Option<Container> {
-    let state = answer.state.filter(|state| state.running == Some(true))?;
+    let state = answer.state?;
+    let is_stopped = state.running != Some(true);
     let (image, own_labels) = answer.config.map(|config| (config.image, config.labels)).unwrap_or_default();
     let (networks, sandbox) =
         answer.network_settings.map(|settings| (settings.networks, settings.sandbox_key)).unwrap_or_default();
     let network = network(answer.host_config.and_then(|config| config.network_mode).as_deref());
     let (labels, labels_left_out) = labels(own_labels);
     let namespace = match network {
+        _ if is_stopped => None,
         Network::Host => None,
         Network::Own | Network::Shared => namespace::inode(&id, state.pid, sandbox.as_deref()),
     };
@@ -74,26 +77,52 @@ pub(super) fn inspected(id: Arc<str>, answer: ContainerInspectResponse, runtime:
         image: bounded(image),
         labels,
         labels_left_out,
+        is_stopped,
         network,
         namespace,
-        addresses: addresses(networks),
+        addresses: if is_stopped { BTreeSet::new() } else { addresses(networks) },
         id,
     })
 }
 
-/// The id of the container that an event is about, if the event may change what is known of it.
-pub(super) fn subject(event: EventMessage) -> Option<Arc<str>> {
+/// The subject of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// A container that was created. Its event has all that names it, while an answer about it may wait for its start.
+    Created(Box<Container>),
+    /// The id of a container that has ended, and may run again by now.
+    Ended(Arc<str>),
+    /// The id of a container that has to be looked at.
+    Changed(Arc<str>),
+}
+
+/// The subject of an event, if the event may change what is known of a container.
+pub(super) fn subject(event: EventMessage, runtime: &'static str) -> Option<Subject> {
     let actor = event.actor?;
-    let id = match (event.typ?, event.action?.as_str()) {
-        // The third line has podman's own names.
-        (
-            EventMessageTypeEnum::CONTAINER,
-            "create" | "start" | "restart" | "die" | "destroy" | "rename" | "died" | "remove" | "init" | "cleanup",
-        ) => actor.id?,
-        (EventMessageTypeEnum::NETWORK, "connect" | "disconnect") => actor.attributes?.remove("container")?,
+    let mut attributes = actor.attributes.unwrap_or_default();
+    let (kind, action) = (event.typ?, event.action?);
+    let id = match kind {
+        EventMessageTypeEnum::CONTAINER => actor.id?,
+        EventMessageTypeEnum::NETWORK => attributes.remove("container")?,
         _ => return None,
     };
-    is_id(&id).then(|| id.into())
+    let id: Arc<str> = is_id(&id).then(|| id.into())?;
+    match (kind, action.as_str()) {
+        (EventMessageTypeEnum::CONTAINER, "create") => {}
+        // Some are podman's own names.
+        (EventMessageTypeEnum::CONTAINER, "die" | "destroy" | "died" | "remove" | "cleanup") => {
+            return Some(Subject::Ended(id));
+        }
+        (EventMessageTypeEnum::CONTAINER, "start" | "restart" | "rename" | "init")
+        | (EventMessageTypeEnum::NETWORK, "connect" | "disconnect") => return Some(Subject::Changed(id)),
+        _ => return None,
+    }
+    // Beside the labels.
+    let (name, image) = (container_name(attributes.remove("name")), bounded(attributes.remove("image")));
+    let (labels, labels_left_out) = labels(Some(attributes));
+    let container =
+        Container { id, name, runtime, image, labels, labels_left_out, is_stopped: true, ..Container::default() };
+    Some(Subject::Created(Box::new(container)))
 }
 
 /// Returns whether a text is a full id.

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use eyepiece_config::{Docker, Enabled};
-use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
 
 use super::client::{Client, Events};
 use super::container::{Container, Listing, MAX_CONTAINERS};
+use super::convert::Subject;
 use super::error::DockerError;
+use super::inspections::{Inspected, Inspections};
 use super::metrics::DockerMetrics;
-use super::pending::Pending;
+use super::pending::{Batch, Pending};
 use super::state::State;
 use crate::metadata::provider::{Change, ChangeReceiver, Condition, Provider};
 use crate::support::backoff::{Backoff, RECONNECT};
@@ -24,15 +25,12 @@ use crate::support::telemetry::Telemetry;
 
 /// How often the containers are listed, beside events.
 const LISTING: Duration = Duration::from_secs(60);
-/// Containers that are asked for at a time.
-const INSPECTIONS: usize = 8;
+/// How often containers that have stopped long ago are removed.
+const EXPIRY: Duration = Duration::from_secs(5);
 /// A connection that lasted this long is stable: the next attempt follows at once.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
 /// A failure that lasts is logged at these intervals, doubling from the first to the second.
 const LOGGED: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(600)];
-
-/// What is known of a container that was asked for.
-type Inspected = (Arc<str>, Result<Option<Container>, DockerError>);
 
 /// The provider's task.
 pub(super) struct Follower {
@@ -106,15 +104,23 @@ impl Follower {
         self.load(client).await?;
         let mut listing = interval(LISTING);
         listing.reset();
+        let mut expiry = interval(EXPIRY);
+        let mut inspections = Inspections::new(client.clone());
         loop {
             tokio::select! {
                 batch = pending.take() => {
-                    self.refresh(client, batch.ids).await?;
-                    if batch.is_incomplete {
+                    let is_incomplete = batch.is_incomplete;
+                    self.observe(batch, &mut inspections);
+                    if is_incomplete {
                         self.reconcile(client).await?;
                     }
                 }
+                result = inspections.next(&self.metrics) => self.refresh(result?),
                 _ = listing.tick() => self.reconcile(client).await?,
+                _ = expiry.tick() => {
+                    let changes = self.state.expire(Instant::now());
+                    self.apply(changes, self.state.len());
+                }
             }
         }
     }
@@ -139,21 +145,38 @@ impl Follower {
         Ok(())
     }
 
-    /// Looks again at containers that events named.
-    async fn refresh(&mut self, client: &Client, ids: HashSet<Arc<str>>) -> Result<(), DockerError> {
+    /// Takes what events say: ends first, for the address of one that has ended may be another's by now. The answers
+    /// about those that start again follow.
+    fn observe(&mut self, batch: Batch, inspections: &mut Inspections) {
         let (before, mut changes) = (self.state.len(), Vec::new());
-        for (id, result) in self.inspect(client, ids).await? {
-            match result {
-                Ok(Some(container)) if self.state.has_room_for(&id) => changes.extend(self.state.set(container)),
-                // It may be counted before: the next listing has the number.
-                Ok(Some(_)) => self.set_left_out(self.left_out + 1),
-                Ok(None) => changes.extend(self.state.remove(&id)),
-                // It stays as it was; the next listing finds what it missed.
-                Err(_) => {}
+        for id in &batch.ended {
+            changes.extend(self.state.stop(id));
+        }
+        for container in batch.created {
+            self.metrics.labels(container.labels_left_out);
+            if !self.state.knows(&container.id) && self.state.has_room_for(&container.id) {
+                changes.extend(self.state.set(container));
             }
         }
         self.apply(changes, before);
-        Ok(())
+        batch.ids.into_iter().for_each(|id| inspections.add(id));
+    }
+
+    /// Takes the answer about a container that an event named.
+    fn refresh(&mut self, (id, result): Inspected) {
+        let before = self.state.len();
+        let changes = match result {
+            Ok(Some(container)) if self.state.has_room_for(&id) => self.state.set(container),
+            // It may be counted before: the next listing has the number.
+            Ok(Some(_)) => {
+                self.set_left_out(self.left_out + 1);
+                Vec::new()
+            }
+            Ok(None) => self.state.stop(&id),
+            // It stays as it was; the next listing finds what it missed.
+            Err(_) => Vec::new(),
+        };
+        self.apply(changes, before);
     }
 
     /// Compares what is known with a listing.
@@ -164,7 +187,7 @@ impl Follower {
         let gone: Vec<_> = self.state.ids().filter(|id| !listed.contains(*id)).cloned().collect();
         // With containers beyond the limit, one that is not in the listing may be one of them.
         for id in gone.iter().filter(|_| listing.left_out == 0) {
-            changes.extend(self.state.remove(id));
+            changes.extend(self.state.stop(id));
         }
         let differs = |container: &Container| !self.state.has(container) && self.state.has_room_for(&container.id);
         let differing: Vec<_> = listing.containers.into_iter().filter(differs).collect();
@@ -178,7 +201,7 @@ impl Follower {
             match container {
                 Some(container) if self.state.has_room_for(&id) => changes.extend(self.state.set(container)),
                 Some(_) => {}
-                None => changes.extend(self.state.remove(&id)),
+                None => changes.extend(self.state.stop(&id)),
             }
         }
         self.apply(changes, before);
@@ -201,36 +224,17 @@ impl Follower {
         self.metrics.left_out(containers);
     }
 
-    /// Asks for containers, some at a time.
+    /// Asks for containers and waits for all answers.
     ///
     /// # Errors
-    /// The daemon is gone, or it hangs: as many requests in a row as run at a time got no answer.
+    /// As [`Inspections::next`].
     async fn inspect(&self, client: &Client, ids: HashSet<Arc<str>>) -> Result<Vec<Inspected>, DockerError> {
-        let (mut running, mut ids, mut results) = (JoinSet::new(), ids.into_iter(), Vec::new());
-        let mut unanswered = 0;
-        loop {
-            while running.len() < INSPECTIONS
-                && let Some(id) = ids.next()
-            {
-                let client = client.clone();
-                running.spawn(async move { (Arc::clone(&id), client.inspect(id).await) });
-            }
-            let Some(joined) = running.join_next().await else { return Ok(results) };
-            let Ok((id, result)) = joined else { continue };
-            unanswered = if result.as_ref().is_err_and(DockerError::is_silence) { unanswered + 1 } else { 0 };
-            match result {
-                Err(error) if error.is_absence() || unanswered == INSPECTIONS => return Err(error),
-                Err(error) => {
-                    self.metrics.failed(&error);
-                    tracing::debug!(container = %id, "docker: {error}");
-                    results.push((id, Err(error)));
-                }
-                Ok(container) => {
-                    self.metrics.labels(container.as_ref().map_or(0, |container| container.labels_left_out));
-                    results.push((id, Ok(container)));
-                }
-            }
+        let (mut inspections, mut results) = (Inspections::new(client.clone()), Vec::new());
+        ids.into_iter().for_each(|id| inspections.add(id));
+        while !inspections.is_empty() {
+            results.push(inspections.next(&self.metrics).await?);
         }
+        Ok(results)
     }
 
     fn apply(&self, changes: Vec<Change>, before: usize) {
@@ -277,11 +281,14 @@ impl Follower {
     }
 }
 
-/// Adds the containers of events to those to be looked at, until the stream fails.
+/// Adds the containers of events, until the stream fails.
 async fn watch(mut events: Events, pending: &Pending) -> Result<(), DockerError> {
     loop {
-        if let Some(id) = events.next().await? {
-            pending.add(id);
+        match events.next().await? {
+            Some(Subject::Created(container)) => pending.add_created(*container),
+            Some(Subject::Changed(id)) => pending.add(id),
+            Some(Subject::Ended(id)) => pending.add_ended(id),
+            None => {}
         }
     }
 }

@@ -13,6 +13,7 @@ mod convert;
 mod entity;
 mod error;
 mod follower;
+mod inspections;
 mod metrics;
 mod namespace;
 mod pending;

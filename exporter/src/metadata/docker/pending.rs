@@ -1,17 +1,24 @@
-//! The ids of containers that events named and that are still to be looked at.
+//! Containers that events named: those that were created, and the ids of others, still to be looked at.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
-use super::container::MAX_CONTAINERS;
+use super::container::{Container, MAX_CONTAINERS};
 use crate::support::lock::lock;
 
-/// What is to be looked at.
+/// The most new containers that wait. A later event of those beyond has them looked at.
+const MAX_CREATED: usize = 1024;
+
+/// What events named.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// Containers.
+    /// New containers.
+    pub(super) created: Vec<Container>,
+    /// Containers that have ended, to be looked at as well.
+    pub(super) ended: HashSet<Arc<str>>,
+    /// Containers to look at.
     pub(super) ids: HashSet<Arc<str>>,
     /// More than [`MAX_CONTAINERS`] were named: a listing finds the others.
     pub(super) is_incomplete: bool,
@@ -40,12 +47,30 @@ impl Pending {
         self.is_filled.notify_one();
     }
 
-    /// Waits for ids and takes all of them.
+    pub(super) fn add_ended(&self, id: Arc<str>) {
+        let mut batch = self.batch();
+        if batch.ended.len() < MAX_CONTAINERS {
+            batch.ended.insert(Arc::clone(&id));
+        }
+        drop(batch);
+        self.add(id);
+    }
+
+    pub(super) fn add_created(&self, container: Container) {
+        let mut batch = self.batch();
+        if batch.created.len() < MAX_CREATED {
+            batch.created.push(container);
+        }
+        drop(batch);
+        self.is_filled.notify_one();
+    }
+
+    /// Waits for containers and takes all of them.
     pub(super) async fn take(&self) -> Batch {
         loop {
             self.is_filled.notified().await;
             let batch = std::mem::take(&mut *self.batch());
-            if !batch.ids.is_empty() {
+            if !batch.ids.is_empty() || !batch.created.is_empty() {
                 return batch;
             }
         }
@@ -54,7 +79,17 @@ impl Pending {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_CONTAINERS, Pending};
+    use super::{Container, MAX_CONTAINERS, MAX_CREATED, Pending};
+
+    #[tokio::test]
+    async fn capacity_edges_of_new_containers() {
+        let pending = Pending::default();
+        for n in [1, MAX_CREATED, MAX_CREATED + 1] {
+            (0..n).for_each(|_| pending.add_created(Container::default()));
+            let batch = pending.take().await;
+            assert_eq!((batch.created.len(), batch.ids.len()), (n.min(MAX_CREATED), 0), "{n}");
+        }
+    }
 
     #[tokio::test]
     async fn capacity_edges_of_pending_ids() {

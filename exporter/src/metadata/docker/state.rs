@@ -3,10 +3,15 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::container::{Container, MAX_CONTAINERS, Network};
 use super::entity::entity;
 use crate::metadata::provider::{Change, Entity, Key, Target};
+
+/// How long a stopped container is known: its last flows and totals come after its end, its first before its start is
+/// reported.
+const GRACE: Duration = Duration::from_secs(60);
 
 /// A container that claims a key. The first one of several wins: the owner of a shared namespace before its guests.
 type Claimant = (Network, Arc<str>);
@@ -18,6 +23,8 @@ struct Known {
     network: Network,
     namespace: Option<u32>,
     addresses: BTreeSet<IpAddr>,
+    /// Since when it does not run; `None` if it runs.
+    stopped: Option<Instant>,
 }
 
 impl Known {
@@ -35,12 +42,19 @@ pub(super) struct State {
 }
 
 impl State {
+    /// The number of running containers.
     pub(super) fn len(&self) -> usize {
-        self.containers.len()
+        self.ids().count()
     }
 
+    /// The ids of running containers.
     pub(super) fn ids(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.containers.keys()
+        self.containers.iter().filter(|(_, known)| known.stopped.is_none()).map(|(id, _)| id)
+    }
+
+    /// Returns whether a container is known, running or not.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.containers.contains_key(id)
     }
 
     /// Returns whether there is room for a container.
@@ -50,17 +64,20 @@ impl State {
 
     /// Returns whether a container of a listing is as it is known; a listing has no namespaces.
     pub(super) fn has(&self, listed: &Container) -> bool {
-        self.containers
-            .get(&listed.id)
-            .is_some_and(|known| known.addresses == listed.addresses && known.entity.metadata.pod_name == listed.name)
+        self.containers.get(&listed.id).is_some_and(|known| {
+            known.stopped.is_none()
+                && known.addresses == listed.addresses
+                && known.entity.metadata.pod_name == listed.name
+        })
     }
 
     /// Adds or replaces a container that there is room for.
     pub(super) fn set(&mut self, container: Container) -> Vec<Change> {
         let mut changes = Vec::new();
         let entity = Arc::new(entity(&container));
-        let Container { id, network, namespace, addresses, .. } = container;
-        let known = Known { entity: Arc::clone(&entity), network, namespace, addresses };
+        let Container { id, network, namespace, addresses, is_stopped, .. } = container;
+        let stopped = is_stopped.then(Instant::now);
+        let known = Known { entity: Arc::clone(&entity), network, namespace, addresses, stopped };
         let (new, old) = (known.keys(), self.containers.insert(Arc::clone(&id), known));
         let kept = old.as_ref().filter(|old| old.network == network).map(Known::keys).unwrap_or_default();
         // The entity first: the target of a key always exists.
@@ -76,15 +93,25 @@ impl State {
         changes
     }
 
-    /// Removes a container; without changes if it is not known.
-    pub(super) fn remove(&mut self, id: &Arc<str>) -> Vec<Change> {
+    /// Takes the keys of a container that has ended, and keeps it for a time; without changes if it is not known.
+    pub(super) fn stop(&mut self, id: &Arc<str>) -> Vec<Change> {
         let mut changes = Vec::new();
-        if let Some(known) = self.containers.remove(id) {
-            let claimant = (known.network, Arc::clone(id));
-            known.keys().into_iter().for_each(|key| self.release(key, &claimant, &mut changes));
-            changes.push(Change::Remove(Key::Container(Arc::clone(id))));
-        }
+        let Some(known) = self.containers.get_mut(id).filter(|known| known.stopped.is_none()) else { return changes };
+        let keys = known.keys();
+        (known.namespace, known.stopped) = (None, Some(Instant::now()));
+        known.addresses.clear();
+        let claimant = (known.network, Arc::clone(id));
+        keys.into_iter().for_each(|key| self.release(key, &claimant, &mut changes));
         changes
+    }
+
+    /// Removes containers that stopped a while before `now`.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<Change> {
+        let is_over = |_: &Arc<str>, known: &mut Known| {
+            known.stopped.is_some_and(|stopped| now.saturating_duration_since(stopped) >= GRACE)
+        };
+        // Stopped containers have no other keys.
+        self.containers.extract_if(is_over).map(|(id, _)| Change::Remove(Key::Container(id))).collect()
     }
 
     /// Replaces all containers; leaves out those beyond the limit.
@@ -139,8 +166,9 @@ fn target(claimants: &BTreeSet<Claimant>) -> Option<Target> {
 mod tests {
     use std::collections::HashMap;
     use std::net::IpAddr;
+    use std::time::Instant;
 
-    use super::{MAX_CONTAINERS, State};
+    use super::{GRACE, MAX_CONTAINERS, State};
     use crate::metadata::docker::container::{Container, Network};
     use crate::metadata::provider::{Change, Key, Target};
 
@@ -207,11 +235,25 @@ mod tests {
         }
         assert!(state.set(container("a", Network::Own, Some(8), &["10.0.0.3"])).is_empty(), "as it was");
         for id in ["a", "0", "h"] {
-            received.apply(state.remove(&id.into()));
+            received.apply(state.stop(&id.into()));
             assert_eq!(received.0, state.entries().into_iter().collect(), "without {id}");
         }
-        assert!(received.0.is_empty() && state.claims.is_empty());
-        assert!(state.remove(&"a".into()).is_empty(), "it is gone");
+        assert!(received.0.len() == 3 && state.claims.is_empty() && state.len() == 0, "their entities stay");
+        assert!(state.stop(&"a".into()).is_empty(), "it has ended");
+        received.apply(state.set(container("a", Network::Own, Some(9), &[])));
+        received.apply(state.expire(Instant::now() + GRACE));
+        assert_eq!((received.0.len(), state.len()), (2, 1), "one runs again");
+    }
+
+    #[test]
+    fn stopped_container_has_entity_only() {
+        let mut state = State::default();
+        let created = Container { is_stopped: true, ..container("a", Network::Own, None, &[]) };
+        assert_eq!((state.set(created).len(), state.len(), state.entries().len()), (1, 0, 1));
+        assert!(!state.has(&container("a", Network::Own, None, &[])), "it is listed once it runs");
+        assert!(state.expire(Instant::now()).is_empty());
+        assert_eq!(state.expire(Instant::now() + GRACE), [Change::Remove(Key::Container("a".into()))]);
+        assert!(state.entries().is_empty());
     }
 
     #[test]
@@ -223,7 +265,7 @@ mod tests {
                 received.apply(state.set(container(id, network, Some(7), &[])));
             }
             assert_eq!(received.leads(&Key::Namespace(7)), Some("owner"), "{order:?}");
-            received.apply(state.remove(&"owner".into()));
+            received.apply(state.stop(&"owner".into()));
             assert_eq!(received.leads(&Key::Namespace(7)), Some("guest"), "the owner has ended");
         }
     }

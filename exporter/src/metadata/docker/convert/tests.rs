@@ -1,13 +1,12 @@
 //! Answers of docker and podman, as far as they matter here.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{LABEL_BYTES, LABELS, inspected, labels, listing, subject};
-use crate::metadata::docker::container::{MAX_CONTAINERS, Network};
+use super::{LABEL_BYTES, LABELS, Subject, inspected, labels, listing, subject};
+use crate::metadata::docker::container::{Container, MAX_CONTAINERS, Network};
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -76,14 +75,17 @@ fn inspected_container_has_no_environment() {
     assert_eq!((container.addresses.len(), container.namespace), (1, None));
     let shown = format!("{container:?} {:?}", crate::metadata::docker::entity::entity(&container));
     assert!(!shown.contains("hunter2"), "{shown}");
-    for (name, change) in [
-        ("it has ended", json!({"State": {"Status": "exited", "Running": false}})),
-        ("it has no state", json!({"State": null})),
-    ] {
+    assert!(!container.is_stopped);
+    let with_state = |state: Value| {
         let mut answer = answer.clone();
-        answer.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        assert_eq!(inspected(ID.into(), read(answer), "docker"), None, "{name}");
+        answer["State"] = state;
+        inspected(ID.into(), read(answer), "docker")
+    };
+    for status in ["created", "exited"] {
+        let stopped = with_state(json!({"Status": status, "Running": false})).expect("a container");
+        assert_eq!((stopped.name.as_str(), stopped.is_stopped, stopped.addresses.len()), ("web", true, 0), "{status}");
     }
+    assert_eq!(with_state(Value::Null), None);
 }
 
 #[test]
@@ -112,9 +114,7 @@ fn events_name_their_container() {
     let event = |kind: &str, action: &str, id: &str, attributes: Value| json!({"Type": kind, "Action": action, "Actor": {"ID": id, "Attributes": attributes}, "time": 1, "scope": "local"});
     for (name, event, expected) in [
         ("start", event("container", "start", ID, json!({"image": "web"})), Some(ID)),
-        ("die", event("container", "die", ID, json!({"exitCode": "0"})), Some(ID)),
         ("rename", event("container", "rename", ID, json!({"oldName": "/a", "name": "b"})), Some(ID)),
-        ("podman's die", event("container", "died", ID, json!({})), Some(ID)),
         ("a health check", event("container", "exec_start: sh", ID, json!({})), None),
         ("a short id", event("container", "start", "0123", json!({})), None),
         ("connect", event("network", "connect", "net", json!({"container": ID, "name": "front"})), Some(ID)),
@@ -123,6 +123,26 @@ fn events_name_their_container() {
         ("an image", event("image", "pull", ID, json!({})), None),
         ("nothing", json!({}), None),
     ] {
-        assert_eq!(subject(read(event)), expected.map(Arc::from), "{name}");
+        let expected = expected.map(|id| Subject::Changed(id.into()));
+        assert_eq!(subject(read(event), "docker"), expected, "{name}");
     }
+}
+
+#[test]
+fn events_of_end_name_their_container() {
+    for action in ["die", "destroy", "died", "remove", "cleanup"] {
+        let event =
+            json!({"Type": "container", "Action": action, "Actor": {"ID": ID, "Attributes": {"exitCode": "0"}}});
+        assert_eq!(subject(read(event), "docker"), Some(Subject::Ended(ID.into())), "{action}");
+    }
+}
+
+#[test]
+fn event_of_creation_names_container() {
+    let attributes = json!({"image": "web:1", "name": "web", "tier": "front", "com.docker.compose.config-hash": "0"});
+    let event = json!({"Type": "container", "Action": "create", "Actor": {"ID": ID, "Attributes": attributes}});
+    let Some(Subject::Created(container)) = subject(read(event), "podman") else { panic!("no container") };
+    let Container { id, name, runtime, image, is_stopped, labels, .. } = *container;
+    assert_eq!((&*id, &*name, runtime, &*image, is_stopped), (ID, "web", "podman", "web:1", true));
+    assert_eq!(labels.into_iter().collect::<Vec<_>>(), [("tier".to_owned(), "front".to_owned())]);
 }
