@@ -14,7 +14,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/peers/versions
 . "$here/versions"
 
-all=(otelcol harness packets cilium-dbg hubble hubble-relay grpcurl kube-apiserver kubectl)
+all=(otelcol harness packets cilium-dbg hubble hubble-relay grpcurl kube-apiserver kubectl docker-compose)
 
 # What decides a peer's contents: its version, then the files beside this script that are hashed into its stamp.
 inputs() {
@@ -26,6 +26,7 @@ inputs() {
     hubble) echo "$HUBBLE" ;;
     grpcurl) echo "$GRPCURL" ;;
     kube-apiserver | kubectl) echo "$KUBERNETES" ;;
+    docker-compose) echo "$COMPOSE" ;;
     *) fail "unknown peer: $1 (known: ${all[*]})" ;;
     esac
 }
@@ -126,6 +127,12 @@ build_kubectl() {
     kubernetes "$1" kubectl
 }
 
+build_docker-compose() {
+    wrapper_module "$1/module" "github.com/docker/compose/v2@v$COMPOSE"
+    (cd "$1/module" && go build -mod=mod -ldflags "-s -w -X github.com/docker/compose/v2/internal.Version=v$COMPOSE" \
+        -o "$1/docker-compose" github.com/docker/compose/v2/cmd)
+}
+
 build() {
     local name=$1 work
     work=$(mktemp -d)
@@ -135,7 +142,7 @@ build() {
     step "building peer $name" bash -euo pipefail -c "
         $(declare -f "build_$name" wrapper_module cilium_module ours kubernetes)
         here='$here' COLLECTOR='$COLLECTOR' CILIUM='$CILIUM' HUBBLE='$HUBBLE' GRPCURL='$GRPCURL'
-        GOPACKET='$GOPACKET' KUBERNETES='$KUBERNETES'
+        GOPACKET='$GOPACKET' KUBERNETES='$KUBERNETES' COMPOSE='$COMPOSE'
         build_$name '$work'"
     install -D -m 755 "$work/$name" "$folder/bin/.$name.new"
     mv "$folder/bin/.$name.new" "$folder/bin/$name"

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::namespace::{Namespace, remove_leftovers, run_command};
+use crate::namespace::{Inside, Namespace, remove_leftovers, run_command};
 use crate::process::Background;
 
 /// Name of the image, whose one program is `/busybox`.
@@ -76,6 +76,11 @@ impl Dockerd {
             .with_context(|| format!("pack {BUSYBOX}"))?;
         dockerd.docker(&format!("import {} {IMAGE}", tar.display()))?;
         Ok(dockerd)
+    }
+
+    /// The namespace of the daemon, its networks and its host's processes.
+    pub fn inside(&self) -> Inside {
+        self.namespace.inside()
     }
 
     /// Path of its socket.

@@ -1,5 +1,6 @@
 //! Hubble Relay over three eyepieces on three nodes, of which one dies and comes back: plain, and with TLS both ways.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -50,11 +51,25 @@ impl Cluster {
 
     fn eyepiece(&self, name: &str) -> Result<Eyepiece> {
         let host = self.lab.endpoint(name);
+        let names = self.folder.path().join(format!("{name}.toml"));
+        // Each node has the labels in another order.
+        let labels =
+            if name == NODES[0] { "tier = \"front\", app = \"web\"" } else { "app = \"web\", tier = \"front\"" };
+        let address = self.lab.endpoint(NODES[0]).v4;
+        std::fs::write(
+            &names,
+            format!(
+                "[[name]]\nname = \"web-1\"\nnamespace = \"shop\"\nworkload = \"web\"\n\
+                 addresses = [\"{address}\"]\nlabels = {{ {labels} }}\n"
+            ),
+        )?;
         let config = format!(
-            "[node]\nname = \"{name}\"\n[hubble]\nlisten = [\"{}\", \"{}:{PORT}\"]\n{}",
+            "[node]\nname = \"{name}\"\n[hubble]\nlisten = [\"{}\", \"{}:{PORT}\"]\n{}\
+             [metadata.file]\npath = \"{}\"\n",
             self.socket(name),
             host.v4,
-            self.settings
+            self.settings,
+            names.display()
         );
         let eyepiece = Eyepiece::start(&host.namespace, &config)?;
         eyepiece.wait_for_hooks(&host.device, true)?;
@@ -95,6 +110,24 @@ impl Clients {
 
     fn flows(&self) -> Result<Vec<Value>> {
         self.hubble.run(&["observe", "--all", "--to-port", &TRAFFIC.to_string(), "-o", "json"])?.json()
+    }
+
+    /// Checks that all nodes give a workload one identity, by which its flows are found.
+    fn check_identity(&self) -> Result<()> {
+        let port = TRAFFIC.to_string();
+        let observe = |filter: [&str; 2]| {
+            self.hubble.run(&[&["observe", "--all", "--to-port", &port, "-o", "json"], &filter[..]].concat())
+        };
+        let flows = observe(["--workload", "shop/web"])?.json()?;
+        ensure!(counts(&flows).iter().all(|&count| count > 0), "{:?}", counts(&flows));
+        let ends = flows.iter().flat_map(|line| ["source", "destination"].map(|end| &line["flow"][end]));
+        let of_web = ends.filter(|end| end["pod_name"] == "web-1" && end["namespace"] == "shop");
+        let identities: BTreeSet<u64> = of_web.map(|end| end["identity"].as_u64().unwrap_or_default()).collect();
+        ensure!(identities.len() == 1 && !identities.contains(&0), "{identities:?}");
+        let identity = identities.first().context("an identity")?.to_string();
+        let found = observe(["--identity", &identity])?.json()?;
+        ensure!(counts(&found) == counts(&flows), "{identity}: {:?} instead of {:?}", counts(&found), counts(&flows));
+        Ok(())
     }
 
     /// Waits until each of some nodes has given as many flows as it must; they are sorted by time.
@@ -176,6 +209,7 @@ fn one_dies_and_comes_back(cluster: &mut Cluster, clients: &Clients, server_name
     const CONNECTED: &str = "NODE_CONNECTED";
     let each = cluster.traffic()?;
     clients.wait_for_flows([each; 3])?;
+    clients.check_identity()?;
     clients.wait_for_states([CONNECTED; 3])?;
     for [name, _, certificate] in clients.nodes()? {
         let wanted = if server_name { format!("{name}.default.hubble-grpc.cilium.io") } else { String::new() };
