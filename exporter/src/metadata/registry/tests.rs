@@ -117,6 +117,21 @@ fn keys_lead_on_four_times() {
 }
 
 #[test]
+fn group_leads_to_pod_until_container() {
+    let bench = Bench::new();
+    let pod = |uid: &str| Key::Pod(uid.into());
+    let named = |snapshot: &Snapshot| name(snapshot, snapshot.entity_of_control_group(7));
+    let of_machine =
+        [set(Key::ControlGroup(7), Target::Key(container("c"))), set(container("c"), Target::Key(pod("hash")))];
+    assert_eq!(named(&bench.apply(Provider::Local, of_machine)), "");
+    // A static pod's control group has another uid than its object.
+    let objects = [set(pod("hash"), Target::Key(pod("uid"))), set(pod("uid"), entity("pod"))];
+    assert_eq!(named(&bench.apply(Provider::Kubernetes, objects)), "pod");
+    assert_eq!(named(&bench.apply(Provider::Kubernetes, [set(container("c"), entity("container"))])), "container");
+    assert_eq!(named(&bench.apply(Provider::Kubernetes, [Change::Remove(container("c"))])), "pod", "it has ended");
+}
+
+#[test]
 fn every_key_finds_its_entity() {
     let bench = Bench::new();
     let service = |address, port| Key::Service { address: ip(address), port, protocol: 6 };
