@@ -14,7 +14,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/peers/versions
 . "$here/versions"
 
-all=(otelcol harness packets cilium-dbg hubble hubble-relay grpcurl kube-apiserver kubectl)
+all=(otelcol harness packets cilium-dbg hubble hubble-relay grpcurl kube-apiserver kubectl kubelet)
 
 # What decides a peer's contents: its version, then the files beside this script that are hashed into its stamp.
 inputs() {
@@ -25,7 +25,7 @@ inputs() {
     cilium-dbg | hubble-relay) echo "$CILIUM" ;;
     hubble) echo "$HUBBLE" ;;
     grpcurl) echo "$GRPCURL" ;;
-    kube-apiserver | kubectl) echo "$KUBERNETES" ;;
+    kube-apiserver | kubectl | kubelet) echo "$KUBERNETES" ;;
     *) fail "unknown peer: $1 (known: ${all[*]})" ;;
     esac
 }
@@ -124,6 +124,10 @@ build_kube-apiserver() {
 
 build_kubectl() {
     kubernetes "$1" kubectl
+}
+
+build_kubelet() {
+    kubernetes "$1" kubelet
 }
 
 build() {
