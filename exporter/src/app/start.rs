@@ -95,7 +95,7 @@ struct Wired {
 
 /// Builds the source and connects it to the pipeline and the sinks.
 fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Telemetry) -> Result<Wired, AppError> {
-    let Bound { admin, serving, monitor, inbox, hubble } = bound;
+    let Bound { admin, serving, mut monitor, inbox, hubble } = bound;
     let symbols = Symbols::default();
     let publisher = Publisher::new(Tables::new(&symbols));
     let source_deps = SourceDeps {
@@ -104,7 +104,7 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
         symbols: &symbols,
         publisher: &publisher,
         telemetry,
-        endpoint_observer: monitor.endpoint_observer(),
+        endpoint_observer: monitor.endpoint_observer(&publisher),
         halt: deps.signals.halt(),
     };
     let (feed, recorder) = build_source(&source_deps, deps.record)?;

@@ -70,6 +70,13 @@ impl Snapshot {
         self.entities.entity(found.entity)?.addresses[usize::from(version == 6)]
     }
 
+    /// The entity at an address that is configured at an endpoint; `port` as in [`Self::entity_at_address`].
+    #[inline]
+    pub fn entity_at_address_of(&self, endpoint: u16, address: &IpAddr, port: Option<(u16, u8)>) -> Option<EntityLink> {
+        let known = self.links.end(address);
+        if known.endpoint == endpoint && known.is_configured() { self.entity_at_address(address, port) } else { None }
+    }
+
     /// The entity at an address; `port` are port and protocol of the side that answers.
     #[inline]
     pub fn entity_at_address(&self, address: &IpAddr, port: Option<(u16, u8)>) -> Option<EntityLink> {

@@ -13,7 +13,7 @@ use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::{Aggregation, Config};
 use eyepiece::pipeline::{Deps, Sink};
 use eyepiece::serve::monitor::fanout::Fanout;
-use eyepiece::serve::monitor::notification::Notification;
+use eyepiece::serve::monitor::notification::{Endpoint, Notification};
 use eyepiece::serve::monitor::notifier::notifier;
 use eyepiece::serve::monitor::tap::Tap;
 use eyepiece::source::cilium_monitor::{STABLE_AFTER, STALL};
@@ -200,7 +200,7 @@ fn own_notifications_are_no_source_events() {
     let tap = Tap::new(Box::new(source), &Fanout::new(&telemetry), inbox);
     let (handle, thread) = pipeline::spawn(parts(Box::new(tap), &telemetry, &sink)).unwrap();
     handle.start().unwrap();
-    (1..=5).for_each(|endpoint| notifier.send(Notification::EndpointCreated { endpoint, interface: "".into() }));
+    (1..=5).for_each(|id| notifier.send(Notification::EndpointCreated(Endpoint { id, ..Endpoint::default() })));
     handle.drain().unwrap();
     drop(handle);
     thread.join().unwrap().unwrap();

@@ -157,11 +157,8 @@ fn name(end: &mut End, hints: Hints<'_>, names: &Snapshot) {
 fn find(end: &End, hints: Hints<'_>, names: &Snapshot) -> Option<EntityLink> {
     let Hints { address, service, control_group, .. } = hints;
     if end.endpoint != 0 {
-        return names.entity_of_endpoint(end.endpoint).or_else(|| {
-            let known = names.links().end(address?);
-            let is_own = known.endpoint == end.endpoint && known.is_configured();
-            names.entity_at_address(address.filter(|_| is_own)?, service)
-        });
+        let of_endpoint = names.entity_of_endpoint(end.endpoint);
+        return of_endpoint.or_else(|| names.entity_at_address_of(end.endpoint, address?, service));
     }
     let by_group = control_group.and_then(|id| names.entity_of_control_group(id));
     by_group.or_else(|| names.entity_at_address(address?, service))
