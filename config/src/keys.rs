@@ -156,8 +156,9 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "node.dry_mode",
         Kind::Bool,
-        "Suppresses agent notifications: eyepiece then reports neither its start nor endpoints and addresses that come and\n\
-         go, to clients of monitor.socket and hubble.listen and in logs. As Cilium's dry mode. Flows are not affected.",
+        "Suppresses agent notifications: eyepiece then reports neither its start nor endpoints and addresses that come,\n\
+         change and go, to clients of monitor.socket and hubble.listen and in logs, and no entities. As Cilium's dry mode.\n\
+         Flows are not affected.",
     ),
     key(
         "node.drain",
@@ -477,6 +478,19 @@ pub(crate) const KEYS: &[Key] = &[
         "otlp.logs.events.debug",
         Kind::Bool,
         "Whether debug messages are exported (hubble.debug_event): several a packet, for troubleshooting.",
+    ),
+    key(
+        "otlp.logs.events.entity",
+        Kind::Bool,
+        "Whether entities are exported as OpenTelemetry's entity events: entity.state for each container, pod, service,\n\
+         node, unit and process that a provider of names finds or that changes, entity.delete when it is gone. Not with\n\
+         node.dry_mode.",
+    ),
+    key(
+        "otlp.logs.entity_interval",
+        Kind::Duration,
+        "How often an unchanged entity is reported again (entity.report.interval): a receiver takes one that is not for\n\
+         gone. 0s: never.",
     ),
     key(
         "otlp.logs.queue_records",

@@ -345,6 +345,9 @@ pub struct Logs {
     pub enabled: bool,
     /// The exported kinds of records.
     pub events: LogEvents,
+    /// The time between two reports of an unchanged entity; zero = never again.
+    #[serde(with = "duration")]
+    pub entity_interval: Duration,
     /// Records that wait for a request; further ones are dropped and counted.
     pub queue_records: u32,
     /// Records of one request.
@@ -367,6 +370,8 @@ impl Default for Logs {
         Self {
             enabled: true,
             events: LogEvents::default(),
+            // As the specification's examples: receivers give up an entity that is not reported for several intervals.
+            entity_interval: Duration::from_secs(300),
             // 20 to 26 MiB when it is full: what 64 MiB of memory leave room for.
             queue_records: 65_536,
             batch_records: 4_096,
@@ -392,12 +397,14 @@ pub struct LogEvents {
     pub lost: bool,
     /// `hubble.debug_event`.
     pub debug: bool,
+    /// `entity.state` and `entity.delete`.
+    pub entity: bool,
 }
 
 impl Default for LogEvents {
     fn default() -> Self {
-        // Debug messages come several a packet, for troubleshooting.
-        Self { flow: true, agent: true, lost: true, debug: false }
+        // Debug messages come several a packet, for troubleshooting. Entity events are for receivers that keep entities.
+        Self { flow: true, agent: true, lost: true, debug: false, entity: false }
     }
 }
 

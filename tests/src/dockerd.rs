@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::namespace::{Namespace, remove_leftovers, run_command};
+use crate::namespace::{Inside, Namespace, remove_leftovers, run_command};
 use crate::process::Background;
 
 /// Name of the image, whose one program is `/busybox`.
@@ -81,6 +81,11 @@ impl Dockerd {
     /// Path of its socket.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("docker.sock")
+    }
+
+    /// The network namespace that its networks are in.
+    pub fn inside(&self) -> &Inside {
+        &self.namespace
     }
 
     /// [`Self::run_docker`] with the words of a line.

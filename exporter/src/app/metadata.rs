@@ -10,10 +10,12 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::export::otlp::queue::LogSink;
 use crate::metadata::Publisher;
 use crate::metadata::cilium::{CiliumObserver, CiliumProvider};
 use crate::metadata::dns::{DnsObserver, DnsProvider};
 use crate::metadata::docker::DockerProvider;
+use crate::metadata::entity_events::report::report;
 use crate::metadata::file::FileProvider;
 use crate::metadata::kubernetes::Kubernetes;
 use crate::metadata::local::LocalProvider;
@@ -29,7 +31,27 @@ use crate::support::{capabilities, shutdown};
 pub(super) struct Providers {
     pub(super) registry: Arc<Registry>,
     runtime: Option<Runtime>,
-    _stop: watch::Sender<Option<Instant>>,
+    stop: watch::Sender<Option<Instant>>,
+}
+
+impl Providers {
+    /// Reports entities as log records, if the settings ask for it.
+    pub(super) fn report_entities(&self, settings: &Settings, logs: LogSink) {
+        if let Some(runtime) = self.runtime.as_ref().filter(|_| reports_entities(settings)) {
+            // The sink counts what finds no room.
+            let send = move |events| {
+                logs.send_entities(events);
+            };
+            let interval = settings.otlp.logs.entity_interval;
+            runtime.spawn(report(Arc::clone(&self.registry), interval, send, self.stop.subscribe()));
+        }
+    }
+}
+
+/// Whether entities are log records: not in dry mode, as all that eyepiece notifies of itself.
+fn reports_entities(settings: &Settings) -> bool {
+    let logs = &settings.otlp.logs;
+    logs.enabled && logs.events.entity && !settings.node.dry_mode
 }
 
 impl Drop for Providers {
@@ -54,7 +76,10 @@ pub(super) fn start(
     let contexts = metrics::Context::of(&[&contexts.source[..], &contexts.destination].concat());
     let registry = Registry::new(symbols.clone(), publisher.clone(), contexts.identifiers().to_vec());
     let (sender, stop) = shutdown::channel();
-    let mut providers = Providers { registry: Arc::clone(&registry), runtime: None, _stop: sender };
+    let mut providers = Providers { registry: Arc::clone(&registry), runtime: None, stop: sender };
+    if reports_entities(settings) {
+        registry.follow_entities();
+    }
     let kind = settings.source.kind;
     if !matches!(kind, SourceKind::Datapath | SourceKind::CiliumMonitor) {
         return Ok((providers, None));
@@ -161,7 +186,7 @@ impl Hook for Observers {
 mod tests {
     use eyepiece_config::{Enabled, Settings, SourceKind, Switch};
 
-    use super::kept;
+    use super::{kept, reports_entities};
     use crate::support::capabilities::Capabilities;
 
     #[test]
@@ -179,5 +204,21 @@ mod tests {
             let expected = if is_kept { Capabilities::SYS_PTRACE } else { Capabilities::NONE };
             assert_eq!(kept(&settings), expected, "{kind:?} {docker:?} {cgroup:?}");
         }
+    }
+
+    #[test]
+    fn dry_mode_reports_no_entities() {
+        for (enabled, entity, dry_mode, expected) in [
+            (true, true, false, true),
+            (true, true, true, false),
+            (true, false, false, false),
+            (false, true, false, false),
+        ] {
+            let mut settings = Settings::default();
+            settings.node.dry_mode = dry_mode;
+            (settings.otlp.logs.enabled, settings.otlp.logs.events.entity) = (enabled, entity);
+            assert_eq!(reports_entities(&settings), expected, "{enabled} {entity} {dry_mode}");
+        }
+        assert!(!reports_entities(&Settings::default()), "off by default");
     }
 }

@@ -117,7 +117,7 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
     let (mut components, mut own_metrics) = (Phase::default(), Phase::default());
     let context = ExportContext { settings, resource: &resource, names: &names, telemetry };
     let has_observer = hubble.is_some();
-    let (sinks, logs) = start_sinks(&context, hubble, &serving, &mut components)?;
+    let (sinks, logs) = start_sinks(&context, &providers, hubble, &serving, &mut components)?;
     let source = monitor.tap(source, inbox);
     let (handle, pipeline) = spawn_pipeline(&source_deps, source, learn, emitter.producer(), hook, sinks)?;
     let guard_runtime = deps.runtime.enter();
@@ -147,11 +147,15 @@ type Sinks = Vec<Box<dyn Sink>>;
 /// Starts the consumers that get batches: the log exporter and the observer.
 fn start_sinks(
     context: &ExportContext<'_>,
+    providers: &Providers,
     hubble: Option<Hubble>,
     serving: &Runtime,
     components: &mut Phase,
 ) -> Result<(Sinks, Option<LogsResult>), AppError> {
     let logs = exports::logs(context, components.stop.clone())?;
+    if let Some(logs) = &logs {
+        providers.report_entities(context.settings, logs.sink.clone());
+    }
     let mut sinks: Sinks = logs.iter().map(|logs| Box::new(logs.sink.clone()) as _).collect();
     if let Some(hubble) = hubble {
         sinks.extend(hubble.serve(serving, context, components)?);

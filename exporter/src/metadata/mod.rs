@@ -5,6 +5,7 @@ pub mod context_names;
 pub mod dns;
 pub mod docker;
 mod entities;
+pub mod entity_events;
 pub mod file;
 mod intake;
 pub mod kubernetes;

@@ -13,6 +13,8 @@ use tokio::sync::Notify;
 
 use super::context_names::ContextNames;
 use super::entities::{Entities, EntityLink, NamedEntity};
+use super::entity_events::event::EntityEvent;
+use super::entity_events::tracker::EntityTracker;
 use super::provider::{Change, ChangeReceiver, Condition, Entity, Key, Provider, Target};
 use super::publish::Publisher;
 use crate::support::lock::lock;
@@ -29,6 +31,7 @@ pub struct Registry {
     publisher: Publisher,
     state: Mutex<State>,
     changed: Notify,
+    entities_touched: Notify,
 }
 
 /// Makes the names of entities.
@@ -60,6 +63,8 @@ struct State {
     free: Vec<u32>,
     published: Entities,
     is_changed: bool,
+    /// `None` unless entities are reported.
+    tracker: Option<EntityTracker>,
     conditions: BTreeMap<Provider, (Condition, usize)>,
 }
 
@@ -67,7 +72,24 @@ impl Registry {
     /// A registry without entries. Names of entities, and their texts in the contexts of metrics, are interned in `symbols`.
     pub fn new(symbols: Symbols, publisher: Publisher, contexts: Vec<Context>) -> Arc<Self> {
         let names = Names { symbols, contexts };
-        Arc::new(Self { names, publisher, state: Mutex::default(), changed: Notify::new() })
+        let (state, changed, entities_touched) = (Mutex::default(), Notify::new(), Notify::new());
+        Arc::new(Self { names, publisher, state, changed, entities_touched })
+    }
+
+    /// Follows entities from now on, for [`Self::take_entity_events`].
+    pub fn follow_entities(&self) {
+        self.state().tracker.get_or_insert_default();
+    }
+
+    /// Waits for a change since the last call returned. For one task only.
+    pub async fn entities_touched(&self) {
+        self.entities_touched.notified().await;
+    }
+
+    /// The events of what changed since the last call; if `all`, also of what did not. `time` in ns since the Unix epoch,
+    /// `interval`, that of reports, in seconds.
+    pub fn take_entity_events(&self, time: u64, interval: u64, all: bool) -> Vec<EntityEvent> {
+        self.state().tracker.as_mut().map(|tracker| tracker.take(time, interval, all)).unwrap_or_default()
     }
 
     /// Publishes changes as they come, at most ten times a second; never returns.
@@ -104,6 +126,7 @@ impl Registry {
             state.lead(keys, &self.names);
             drop(state);
             self.changed.notify_one();
+            self.entities_touched.notify_one();
         }
     }
 }
@@ -180,7 +203,16 @@ impl State {
         if let Some(Target::Key(to)) = target {
             self.referrers.entry(to.clone()).or_default().insert(key.clone());
         }
-        old.as_ref() != target
+        let is_changed = old.as_ref() != target;
+        if let Some(tracker) = self.tracker.as_mut().filter(|_| is_changed) {
+            if let Some(Target::Entity(entity)) = target {
+                tracker.add(provider, entity);
+            }
+            if let Some(Target::Entity(entity)) = &old {
+                tracker.remove(provider, entity);
+            }
+        }
+        is_changed
     }
 
     /// Updates the entities of changed keys, and of the keys whose targets they are.

@@ -91,8 +91,9 @@ fn log_attributes_follow_registry() {
     // emitter's version and the mark of packets that were observed before.
     let attributes = requests.iter().flat_map(records).flat_map(|record| &record.attributes);
     let left: BTreeSet<_> = attributes.map(|attribute| attribute.key.as_str()).collect();
-    let registered: BTreeSet<_> =
-        event::ALL.iter().flat_map(|event| event.attributes).map(|usage| usage.name).collect();
+    // Entity events have tests of their own: `entities`.
+    let events = event::ALL.iter().filter(|event| !event.name.starts_with("entity."));
+    let registered: BTreeSet<_> = events.flat_map(|event| event.attributes).map(|usage| usage.name).collect();
     let is_of_entity = |name: &&str| {
         let of_end = name.strip_prefix("source.").or_else(|| name.strip_prefix("destination."));
         of_end.is_some_and(|name| ENTITY_ATTRIBUTES.iter().any(|(known, _)| *known == name))

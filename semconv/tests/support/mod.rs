@@ -13,7 +13,7 @@ struct File {
     groups: Vec<Group>,
 }
 
-/// A group of weaver's format: attributes, a metric or an event.
+/// A group of weaver's format: attributes, a metric, an event or an entity.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Group {
@@ -26,7 +26,7 @@ pub(crate) struct Group {
     pub(crate) metric_name: Option<String>,
     pub(crate) instrument: Option<String>,
     pub(crate) unit: Option<String>,
-    /// The name of an event.
+    /// The name of an event, the type of an entity.
     pub(crate) name: Option<String>,
     #[serde(default)]
     pub(crate) attributes: Vec<Attribute>,
@@ -44,6 +44,8 @@ pub(crate) struct Attribute {
     pub(crate) note: Option<String>,
     pub(crate) examples: Option<serde_yaml_ng::Value>,
     pub(crate) requirement_level: Option<Level>,
+    /// Of an entity's attribute: `identifying` or `descriptive`.
+    pub(crate) role: Option<String>,
     #[serde(default)]
     pub(crate) annotations: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -157,7 +159,8 @@ impl Registry {
              //! `EYEPIECE_REGENERATE=1 cargo test -p eyepiece-semconv`.\n\n",
         );
         self.write_attributes(&mut out).and_then(|()| self.write_metrics(&mut out)).expect("a String takes all");
-        self.write_events(&mut out).and_then(|()| self.write_labels(&mut out)).expect("a String takes all");
+        self.write_events(&mut out).and_then(|()| self.write_entities(&mut out)).expect("a String takes all");
+        self.write_labels(&mut out).expect("a String takes all");
         out
     }
 
@@ -222,6 +225,27 @@ impl Registry {
         Ok(())
     }
 
+    fn write_entities(&self, out: &mut String) -> std::fmt::Result {
+        out.push_str(
+            "/// Types of entities.\npub mod entity {\n    use super::attribute;\n    use crate::EntityType;\n\n",
+        );
+        out.push_str("    /// All of them, ordered by name.\n    pub const ALL: &[EntityType] = &[\n");
+        for group in &self.of("entity") {
+            let name = group.name.as_deref().expect("an entity has a type");
+            writeln!(out, "        // {}\n        EntityType {{\n            name: {name:?},", group.brief)?;
+            for role in ["identifying", "descriptive"] {
+                writeln!(out, "            {role}: &[")?;
+                for attribute in group.attributes.iter().filter(|attribute| attribute.role.as_deref() == Some(role)) {
+                    writeln!(out, "                attribute::{},", constant(attribute.name()))?;
+                }
+                out.push_str("            ],\n");
+            }
+            out.push_str("        },\n");
+        }
+        out.push_str("    ];\n}\n\n");
+        Ok(())
+    }
+
     fn write_labels(&self, out: &mut String) -> std::fmt::Result {
         out.push_str("/// The label of Hubble's metrics that carries the same as an attribute.\n");
         out.push_str("pub fn hubble_label(name: &str) -> Option<&'static str> {\n    Some(match name {\n");
@@ -257,6 +281,7 @@ fn kind(name: &str) -> &'static str {
         "string[]" => "Strings",
         "int" => "Int",
         "boolean" => "Boolean",
+        "any" => "Map",
         other => panic!("unknown type {other:?}"),
     }
 }

@@ -1,7 +1,11 @@
 //! What `/proc` has of a process: its control groups, its network namespace and its name.
 
 use std::path::Path;
+use std::sync::LazyLock;
 use std::{fs, io};
+
+use eyepiece_flow::agent_event::Timestamp;
+use eyepiece_flow::rfc3339::write_rfc3339;
 
 use crate::support::network_namespace::inode_of;
 
@@ -29,6 +33,32 @@ pub(super) fn namespace(process: u32) -> io::Result<u32> {
     fs::metadata(format!("/proc/{process}/ns/net")).map(|metadata| inode_of(&metadata))
 }
 
+/// Clock ticks a second in `/proc`: the kernel's `USER_HZ` on all architectures that eyepiece is built for.
+const TICKS: u64 = 100;
+
+/// The time of the boot, in seconds since the Unix epoch. Read once: a clock that is set must not change the time at
+/// which a process began.
+static BOOT: LazyLock<Option<u64>> = LazyLock::new(|| {
+    let text = fs::read_to_string("/proc/stat").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+});
+
+/// When a process began, in RFC 3339; `None` if it ended.
+pub(super) fn creation_time(process: u32) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    creation_time_of(&text, (*BOOT)?)
+}
+
+fn creation_time_of(stat: &str, boot: u64) -> Option<String> {
+    // The 22nd field (proc_pid_stat(5)). The second one is the name in parentheses, which may hold any of them.
+    let ticks: u64 = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    let seconds = i64::try_from(boot.checked_add(ticks / TICKS)?).ok()?;
+    let nanos = (ticks % TICKS) as u32 * (1_000_000_000 / TICKS as u32);
+    let mut text = String::new();
+    write_rfc3339(Timestamp { seconds, nanos }, &mut text).ok()?;
+    Some(text)
+}
+
 /// The name of a process's program, or of its thread where the program cannot be read; `None` if it ended.
 pub(super) fn name(process: u32) -> Option<String> {
     let program = fs::read_link(format!("/proc/{process}/exe")).ok();
@@ -37,5 +67,28 @@ pub(super) fn name(process: u32) -> Option<String> {
         // A replaced program's link ends so (proc_pid_exe(5)).
         Some(program) => Some(program.strip_suffix(" (deleted)").unwrap_or(program).to_owned()),
         None => Some(fs::read_to_string(format!("/proc/{process}/comm")).ok()?.trim_end().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{creation_time, creation_time_of};
+
+    #[test]
+    fn creation_time_is_read() {
+        let fields = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18";
+        for (stat, boot, expected) in [
+            (format!("7 (a) S {fields} 12345 0"), 1_700_000_000, Some("2023-11-14T22:15:23.450000000Z")),
+            (format!("7 (a ) S) 1) S {fields} 100"), 1_700_000_000, Some("2023-11-14T22:13:21Z")),
+            (format!("7 (a) S {fields}"), 1_700_000_000, None),
+            (format!("7 (a) S {fields} -1"), 1_700_000_000, None),
+            (format!("7 (a) S {fields} 1"), u64::MAX, None),
+            (String::new(), 1_700_000_000, None),
+        ] {
+            assert_eq!(creation_time_of(&stat, boot).as_deref(), expected, "{stat}");
+        }
+        let own = creation_time(std::process::id());
+        assert!(own.is_some() && own == creation_time(std::process::id()), "{own:?}");
+        assert_eq!(creation_time(u32::MAX), None, "ended");
     }
 }

@@ -25,7 +25,9 @@ pub(super) fn of_owner(owner: &Owner<'_>) -> Option<Target> {
 
 fn unit(name: &str, user: Option<u32>) -> Entity {
     let labels = std::iter::once(format!("host:unit={name}")).chain(user.map(|user| format!("host:user={user}")));
-    Entity { kind: EntityKind::Unit, ..on_host(name, labels.collect()) }
+    let mut attributes = vec![(attribute::SYSTEMD_UNIT_NAME, name.to_owned())];
+    attributes.extend(user.map(|user| (attribute::USER_ID, user.to_string())));
+    Entity { kind: EntityKind::Unit, attributes, ..on_host(name, labels.collect()) }
 }
 
 /// A process outside of units and containers; `None` if it ended.
@@ -33,7 +35,8 @@ pub(super) fn of_process(id: u32) -> Option<Target> {
     let name = process::name(id)?;
     let labels = vec![format!("host:process={name}")];
     let entity = on_host(&name, labels);
-    let attributes = vec![(attribute::PROCESS_PID, id.to_string()), (attribute::PROCESS_EXECUTABLE_NAME, name)];
+    let mut attributes = vec![(attribute::PROCESS_PID, id.to_string()), (attribute::PROCESS_EXECUTABLE_NAME, name)];
+    attributes.extend(process::creation_time(id).map(|time| (attribute::PROCESS_CREATION_TIME, time)));
     Some(Target::Entity(Arc::new(Entity { kind: EntityKind::Process, attributes, ..entity })))
 }
 
@@ -69,12 +72,14 @@ mod tests {
             assert_eq!(entity.metadata.labels, labels);
             assert_eq!((entity.metadata.namespace.as_str(), entity.metadata.pod_name.as_str()), ("host", "a.service"));
             assert_eq!(entity.metadata.workloads[0].name, "a.service");
+            assert_eq!(entity.attributes.len(), labels.len(), "name and user: {:?}", entity.attributes);
         }
         let own = std::process::id();
         let Some(Target::Entity(entity)) = of_process(own) else { panic!() };
         let program = std::env::current_exe().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
         assert_eq!((entity.kind, entity.name.as_str()), (EntityKind::Process, program.as_str()));
-        assert_eq!(entity.attributes, [("process.pid", own.to_string()), ("process.executable.name", program)]);
+        assert_eq!(entity.attributes[..2], [("process.pid", own.to_string()), ("process.executable.name", program)]);
+        assert_eq!(entity.attributes[2].0, "process.creation.time");
         assert_eq!(of_process(u32::MAX), None, "ended");
     }
 }
