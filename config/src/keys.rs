@@ -110,7 +110,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     },
     Section {
         path: "metadata.cgroup",
-        doc: "Names from control groups: units of systemd, containers, pods and processes of this machine.",
+        doc: "Names of units of systemd, containers, pods and processes of this machine, from control groups and sockets.",
     },
     Section { path: "metadata.file", doc: "Names from a file, which precede all others." },
     Section { path: "metadata.dns", doc: "Names from DNS answers that were seen, for addresses without another name." },
@@ -361,7 +361,8 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "metadata.cgroup.enabled",
         Kind::Choice(Switch::NAMES),
-        "on or off. Follows the control groups and processes of this machine; network namespaces lead to their containers.",
+        "on or off. Follows the control groups and processes of this machine; network namespaces lead to their containers,\n\
+         and TCP sockets of the machine's own namespace to the processes that connect or listen.",
     ),
     key(
         "metadata.file.path",

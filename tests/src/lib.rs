@@ -10,6 +10,7 @@ pub mod bench_report;
 pub mod bpf;
 pub mod capture;
 pub mod collector;
+pub mod control_group;
 pub mod dockerd;
 pub mod drops;
 pub mod eyepiece;
@@ -41,6 +42,7 @@ pub mod watch;
 
 pub use capture::Capture;
 pub use collector::Collector;
+pub use control_group::ControlGroup;
 pub use dockerd::Dockerd;
 pub use eyepiece::Eyepiece;
 pub use fed::Fed;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eyepiece_config as config;
-use eyepiece_config::{Settings, Signal};
+use eyepiece_config::{Settings, Signal, Switch};
 
 use crate::export::otlp::logs::LogsConfig;
 use crate::pipeline::metrics;
@@ -24,6 +24,7 @@ pub(super) fn datapath(all: &Settings) -> datapath::Config {
             buffer: settings.buffer_bytes(page),
             max_connections: settings.max_connections,
             drops: settings.drops,
+            processes: all.metadata.cgroup.enabled == Switch::On,
             debug: settings.debug,
             ..datapath::object::ProgramConfig::default()
         },

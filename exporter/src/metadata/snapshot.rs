@@ -59,9 +59,16 @@ impl Snapshot {
         self.endpoints.get(&endpoint).copied()
     }
 
-    /// The entity of a socket of the machine's own namespace, by its process's control group.
-    pub fn entity_of_control_group(&self, id: u64) -> Option<EntityLink> {
-        self.entities.in_control_group(id)
+    /// The entity of a socket of the machine's own namespace: by its control group, else by the process that opened it. A
+    /// group that is no more than a process's does not precede that process. 0 stands for an unknown one.
+    #[inline]
+    pub fn entity_of_socket(&self, control_group: u64, process: u64) -> Option<EntityLink> {
+        let by_group = if control_group == 0 { None } else { self.entities.in_control_group(control_group) };
+        match by_group {
+            Some(link) if process == 0 || !self.entities.is_process(link.entity) => Some(link),
+            _ if process == 0 => None,
+            _ => self.entities.of_process(process).or(by_group),
+        }
     }
 
     /// The address of IP version 4 or 6 by which the processes of a control group send.

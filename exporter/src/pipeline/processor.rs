@@ -14,10 +14,10 @@ use eyepiece_flow::lookup::BatchNames;
 use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_flow::{decode, uuid};
 use eyepiece_semconv::{attribute, metric};
-use eyepiece_wire::InterfaceKind;
+use eyepiece_wire::{InterfaceKind, Process};
 
 use super::counters::{Counts, PipelineMetrics};
-use super::deps::{Deps, Learn};
+use super::deps::{Deps, Learn, LearnProcess};
 use super::enrich;
 use super::hooks::{Hooks, Next};
 use super::metrics::{Aggregation, Snapshot};
@@ -40,6 +40,7 @@ pub(super) struct Pipeline {
     names: Reader,
     peer_names: PeerNameCache,
     learn: Learn,
+    learn_process: LearnProcess,
     aggregation: Aggregation,
     hooks: Hooks,
     /// Flows of one snapshot of names: the batch is sent before the next snapshot is loaded.
@@ -63,6 +64,7 @@ impl Pipeline {
             aggregation: deps.aggregation.with_symbols(deps.symbols.clone()),
             peer_names: PeerNameCache::new(deps.symbols, &deps.telemetry),
             learn: deps.learn,
+            learn_process: deps.learn_process,
             hooks: Hooks::new(deps.hooks, deps.sinks, &deps.telemetry),
             telemetry: deps.telemetry,
             batch: Vec::with_capacity(BATCH),
@@ -77,7 +79,7 @@ impl Pipeline {
 
     /// Processes the source's pending events, waiting at most `wait` for the first. Returns their number.
     pub(super) fn read(&mut self, source: &mut dyn Source, wait: Duration) -> io::Result<usize> {
-        self.aggregation.set_names(self.names.refresh());
+        self.refresh_names();
         self.aggregation.arrive((self.now)());
         let result = source.read(wait, &mut |event| self.process(event));
         // Events before an error are sent and counted as well.
@@ -103,6 +105,7 @@ impl Pipeline {
             Event::Raw(raw) => self.raw(raw),
             Event::Totals(totals) => self.totals(totals),
             Event::Lost(lost) => self.lost(lost),
+            Event::Process(process) => self.process_opens(process),
             // Decoded like the source's events, but not received from it.
             Event::Notification(raw) => self.decode_slow_path(raw),
             Event::Observed(handover) => {
@@ -249,6 +252,18 @@ impl Pipeline {
         if self.batch.len() >= BATCH {
             self.send_batch();
         }
+    }
+
+    /// Takes a process, so that its name holds for the events of its connections, which follow.
+    #[cold]
+    fn process_opens(&mut self, process: &Process) {
+        (self.learn_process)(process);
+        self.send_batch();
+        self.refresh_names();
+    }
+
+    fn refresh_names(&mut self) {
+        self.aggregation.set_names(self.names.refresh());
     }
 
     fn totals(&mut self, totals: &Totals) {

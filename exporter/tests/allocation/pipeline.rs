@@ -98,6 +98,7 @@ fn pass(payloads: Vec<(&'static str, Vec<u8>)>, reads: usize, sinks: Vec<Box<dyn
         names: publisher(&symbols).reader(),
         symbols: symbols.clone(),
         learn: Box::new(|_, _, _| {}),
+        learn_process: Box::new(|_| {}),
         aggregation: Aggregation::new(Config::default(), 0),
         hooks: Vec::new(),
         sinks,

@@ -116,6 +116,7 @@ fn parts(source: Box<dyn Source>, telemetry: &Telemetry, sink: &Collect) -> Deps
         names: publisher.reader(),
         symbols: Symbols::default(),
         learn: Box::new(|_, _, _| ()),
+        learn_process: Box::new(|_| {}),
         aggregation: Aggregation::new(Config::default(), 0),
         hooks: Vec::new(),
         sinks: vec![Box::new(sink.clone())],

@@ -24,12 +24,14 @@ pub(super) struct Groups {
     entries: HashMap<Key, Target>,
     /// Whether a container's namespace could not be read because a capability is missing.
     is_denied: bool,
+    /// Whether the unified tree has folders: without any, no socket's group tells one process from another.
+    is_unified: bool,
 }
 
 impl Groups {
     /// Knows no entry yet.
     pub(super) fn new(trees: Vec<Tree>) -> Self {
-        Self { trees, own_namespace: own_inode().ok(), entries: HashMap::new(), is_denied: false }
+        Self { trees, own_namespace: own_inode().ok(), entries: HashMap::new(), is_denied: false, is_unified: false }
     }
 
     pub(super) fn trees(&self) -> &[Tree] {
@@ -39,6 +41,11 @@ impl Groups {
     /// Returns whether a container's namespace could not be read because a capability is missing.
     pub(super) const fn is_denied(&self) -> bool {
         self.is_denied
+    }
+
+    /// Returns whether this machine's processes are in control groups of the unified tree, as of the last scan.
+    pub(super) const fn is_unified(&self) -> bool {
+        self.is_unified
     }
 
     /// The number of control groups with a target.
@@ -56,8 +63,12 @@ impl Groups {
     pub(super) fn scan(&mut self) -> Vec<Change> {
         let mut found = HashMap::new();
         let unified = self.trees.iter().find(|tree| tree.is_unified).cloned();
+        self.is_unified = false;
         if let Some(tree) = &unified {
-            walk(tree.root.clone(), MAX_FOLDERS, |folder| found.extend(entry_of_folder(tree, folder)));
+            walk(tree.root.clone(), MAX_FOLDERS, |folder| {
+                self.is_unified |= folder != tree.root;
+                found.extend(entry_of_folder(tree, folder));
+            });
         }
         for id in process::all() {
             let Some(text) = process::control_groups(id) else { continue };
@@ -89,6 +100,7 @@ impl Groups {
         let Some((tree, path)) = tree.and_then(|tree| Some((tree, tree.path_of(folder)?))) else {
             return (Vec::new(), true);
         };
+        self.is_unified |= tree.is_unified;
         let owner = Owner::of_path(path);
         let mut found: Vec<_> = entry_of_folder(tree, folder).into_iter().collect();
         let processes = process::of_group(folder, FIRST_PROCESSES);

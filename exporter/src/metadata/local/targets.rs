@@ -5,6 +5,7 @@ use std::sync::Arc;
 use eyepiece_flow::control_group::Owner;
 use eyepiece_flow::metadata::{EndMetadata, Workload};
 use eyepiece_semconv::attribute;
+use eyepiece_wire::{Process, process_number};
 
 use super::process;
 use crate::metadata::IDENTITY_HOST;
@@ -30,11 +31,21 @@ fn unit(name: &str, user: Option<u32>) -> Entity {
 
 /// A process outside of units and containers; `None` if it ended.
 pub(super) fn of_process(id: u32) -> Option<Target> {
-    let name = process::name(id)?;
+    Some(named_process(id, process::name(id)?))
+}
+
+/// A process by the name of its command, which the kernel has of a process that ended too.
+pub(super) fn of_command(process: &Process) -> Target {
+    let length = process.command.iter().position(|byte| *byte == 0).unwrap_or(process.command.len());
+    let name = String::from_utf8_lossy(&process.command[..length]).into_owned();
+    named_process(process_number(process.id), name)
+}
+
+fn named_process(id: u32, name: String) -> Target {
     let labels = vec![format!("host:process={name}")];
     let entity = on_host(&name, labels);
     let attributes = vec![(attribute::PROCESS_PID, id.to_string()), (attribute::PROCESS_EXECUTABLE_NAME, name)];
-    Some(Target::Entity(Arc::new(Entity { kind: EntityKind::Process, attributes, ..entity })))
+    Target::Entity(Arc::new(Entity { kind: EntityKind::Process, attributes, ..entity }))
 }
 
 /// An entity of the machine itself, whose identity is the machine's.
@@ -49,7 +60,9 @@ fn on_host(name: &str, labels: Vec<String>) -> Entity {
 mod tests {
     use eyepiece_flow::control_group::Owner;
 
-    use super::{of_owner, of_process};
+    use eyepiece_wire::{Process, process_id};
+
+    use super::{of_command, of_owner, of_process};
     use crate::metadata::provider::{EntityKind, Key, Target};
 
     #[test]
@@ -76,5 +89,20 @@ mod tests {
         assert_eq!((entity.kind, entity.name.as_str()), (EntityKind::Process, program.as_str()));
         assert_eq!(entity.attributes, [("process.pid", own.to_string()), ("process.executable.name", program)]);
         assert_eq!(of_process(u32::MAX), None, "ended");
+    }
+
+    #[test]
+    fn command_names_process() {
+        for (command, name) in [
+            (*b"curl\0\0\0\0\0\0\0\0\0\0\0\0", "curl"),
+            (*b"sixteen letters!", "sixteen letters!"),
+            (*b"\xff\0rest of memory", "\u{fffd}"),
+            ([0; 16], ""),
+        ] {
+            let process = Process { id: process_id(4711, 1 << 30), command };
+            let Target::Entity(entity) = of_command(&process) else { panic!() };
+            assert_eq!((entity.kind, entity.name.as_str(), entity.identity), (EntityKind::Process, name, 1));
+            assert_eq!(entity.attributes[0], ("process.pid", "4711".to_owned()));
+        }
     }
 }

@@ -7,7 +7,7 @@ use eyepiece_flow::flow::End;
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::BatchNames as _;
 
-use super::super::provider::{Change, ChangeReceiver as _, Condition, Entity, Key, Provider, Target};
+use super::super::provider::{Change, ChangeReceiver as _, Condition, Entity, EntityKind, Key, Provider, Target};
 use super::super::{EntityLink, Publisher, Snapshot};
 use super::Registry;
 
@@ -145,9 +145,46 @@ fn every_key_finds_its_entity() {
         assert_eq!(name(&snapshot, found), expected, "{address}:{port}");
     }
     assert_eq!(name(&snapshot, snapshot.entities().in_namespace(7)), "namespace");
-    assert_eq!(name(&snapshot, snapshot.entity_of_control_group(8)), "group");
+    assert_eq!(name(&snapshot, snapshot.entity_of_socket(8, 0)), "group");
     let snapshot = bench.apply(Provider::File, [Change::Remove(Key::Prefix(ip("10.1.0.0"), 16))]);
     assert_eq!(named(&snapshot, "10.1.0.9"), "eight");
+}
+
+#[test]
+fn socket_is_named_most_precisely() {
+    let bench = Bench::new();
+    let kind = |kind, name: &str| {
+        Target::Entity(Arc::new(Entity { kind, name: name.to_owned(), identity: 4711, ..Entity::default() }))
+    };
+    bench.apply(
+        Provider::Process,
+        [5, 6, 7].map(|id| set(Key::Process(id), kind(EntityKind::Process, &format!("command{id}")))),
+    );
+    bench.apply(Provider::Docker, [set(container("known"), kind(EntityKind::Container, "shop/web"))]);
+    let snapshot = bench.apply(
+        Provider::Local,
+        [
+            set(Key::ControlGroup(1), kind(EntityKind::Unit, "sshd.service")),
+            set(Key::ControlGroup(2), kind(EntityKind::Process, "first of the group")),
+            set(Key::Process(6), Target::Key(container("known"))),
+            set(Key::Process(7), Target::Key(container("unknown"))),
+        ],
+    );
+    for (group, process, expected) in [
+        (0, 0, ""),
+        (1, 0, "sshd.service"),
+        (1, 5, "sshd.service"),
+        (2, 0, "first of the group"),
+        (2, 5, "command5"),
+        (2, 9, "first of the group"),
+        (3, 5, "command5"),
+        (0, 6, "shop/web"),
+        (0, 7, "command7"),
+        (3, 9, ""),
+    ] {
+        let found = snapshot.entity_of_socket(group, process);
+        assert_eq!(name(&snapshot, found), expected, "group {group}, process {process}");
+    }
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn entries() -> Vec<(Key, Target)> {
         (Key::Prefix(ip("203.0.113.0"), 24), "office"),
         (service, "default/kubernetes"),
         (Key::ControlGroup(9), "sshd.service"),
+        (Key::Process(5), "curl"),
     ]
     .into_iter()
     .map(|(key, name)| {
@@ -170,6 +171,32 @@ fn control_group_names_socket_of_host() {
         flow.sock = Some(Sock { point: TranslationPoint::PreForward, cookie: 1, cgroup });
         enrich(&mut flow, &names);
         assert_eq!([&flow.source, &flow.destination].map(|end| text(end, &names)), expected);
+    }
+}
+
+#[test]
+fn process_names_socket_of_host() {
+    let names = snapshot();
+    let (host, world) = ("192.0.2.77", "8.8.8.8");
+    for (row, hook, ingress_ifindex, ends, control_group, expected) in [
+        ("sent", Hook::ToNetwork, 0, [host, world], 0, ["curl 1", "world 2"]),
+        ("received", Hook::FromNetwork, 2, [world, host], 0, ["world 2", "curl 1"]),
+        ("of a unit", Hook::ToNetwork, 0, [host, world], 9, ["sshd.service 1", "world 2"]),
+        ("of another group", Hook::ToNetwork, 0, [host, world], 10, ["curl 1", "world 2"]),
+        ("drop of a sent one", Hook::Drop, 0, [host, world], 1, ["curl 1", "world 2"]),
+        ("drop of a received one", Hook::Drop, 2, [world, host], 0, ["world 2", "curl 1"]),
+        // A process of the machine listens at the port of a packet that the machine forwards.
+        ("drop of a forwarded one", Hook::Drop, 2, [world, "9.9.9.9"], 0, ["world 2", "world 2"]),
+    ] {
+        let mut flow = flow(0, 0, ends[0], ends[1]);
+        flow.observation_point = None;
+        flow.traffic = Some(TrafficDelta {
+            cgroup: control_group,
+            process: 5,
+            ..sample::traffic(hook, (2, ingress_ifindex), (1, 60))
+        });
+        enrich(&mut flow, &names);
+        assert_eq!([&flow.source, &flow.destination].map(|end| text(end, &names)), expected, "{row}");
     }
 }
 
