@@ -1,4 +1,5 @@
-//! Providers of names against the real programs that they ask.
+//! Providers of names against the real programs and the kernel that they ask.
 
 mod docker;
 mod recorder;
+mod sockets;
