@@ -36,6 +36,8 @@ pub(crate) enum Kind {
     ChoiceOrEmpty(&'static [&'static str]),
     /// Some of these words, with `|` between them.
     Alternatives(&'static [&'static str]),
+    /// A list of Hubble's handlers of metrics with their options.
+    Handlers,
     /// A list of texts that are not empty.
     List,
     /// A list of addresses to listen on: `unix://` and a path, or an IP address and a port.
@@ -386,6 +388,17 @@ pub(crate) const KEYS: &[Key] = &[
          Ours: container, unit, and name: the one short name that is known, else the interface, host, or world.",
     ),
     key("metrics.contexts.destination", Kind::Alternatives(Context::NAMES), "The same for the destination."),
+    key(
+        "metrics.handlers",
+        Kind::Handlers,
+        "Metrics with contexts of their own, as Hubble writes its handlers with their options:\n\
+         [\"drop:sourceContext=pod|ip;destinationContext=dns\", \"tcp:labelsContext=source_app,traffic_direction\"].\n\
+         A handler that is listed has the contexts of its options and no others; one that is not has metrics.contexts\n\
+         (flow: for the destination alone). drop, flow, tcp, and ours, flow-io: packets and bytes. Options:\n\
+         sourceContext, destinationContext, and sourceEgressContext, sourceIngressContext and so on, which precede them\n\
+         in flows of that direction; labelsContext: source_ip, source_pod, source_namespace, source_workload,\n\
+         source_workload_kind, source_app, the same of destination_, and traffic_direction.",
+    ),
     key(
         "metrics.flow_detail",
         Kind::Choice(FlowDetail::NAMES),

@@ -15,6 +15,7 @@ use crate::choices::{
     Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, Readiness,
     SourceKind, Transport,
 };
+use crate::handlers::Handler;
 use crate::secret::Secret;
 use crate::units::{duration, optional, optional_duration, path, size};
 
@@ -186,8 +187,10 @@ impl Default for Timeouts {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
-    /// The names of a flow's ends.
+    /// The names of a flow's ends, in metrics whose handler is not listed.
     pub contexts: Contexts,
+    /// Handlers with contexts of their own, each at most once.
+    pub handlers: Vec<Handler>,
     /// The labels of packets and bytes besides the ends.
     pub flow_detail: FlowDetail,
     /// Series of one metric; further ones are counted in an overflow series.
@@ -203,6 +206,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             contexts: Contexts::default(),
+            handlers: Vec::new(),
             flow_detail: FlowDetail::Ends,
             max_series: 10_000,
             idle_expiry: Duration::from_secs(300),
