@@ -415,7 +415,8 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "metrics.idle_expiry",
         Kind::DurationOrZero,
-        "Series that did not grow for this long are dropped, by the arrival of events. 0s: never.",
+        "Series that did not grow for this long are dropped, by the arrival of events. Those of a name or an interface that\n\
+         is gone are dropped after a minute, or after otlp.metrics.interval if that is longer. 0s: never.",
     ),
     key(
         "metrics.naming",

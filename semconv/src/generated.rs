@@ -151,6 +151,8 @@ pub mod attribute {
     pub const HUBBLE_DEBUG_EVENT_MESSAGE: &str = "hubble.debug_event.message";
     /// What the datapath did, by the name in Hubble's `flow.DebugEventType`.
     pub const HUBBLE_DEBUG_EVENT_TYPE: &str = "hubble.debug_event.type";
+    /// Application of the destination, by its label `app.kubernetes.io/name`, `k8s-app` or `app`.
+    pub const HUBBLE_DESTINATION_APP: &str = "hubble.destination.app";
     /// DNS names of the destination, as those that asked for them know it.
     pub const HUBBLE_DESTINATION_DNS_NAMES: &str = "hubble.destination.dns_names";
     /// Id of the local endpoint that the packet is for.
@@ -165,6 +167,10 @@ pub mod attribute {
     pub const HUBBLE_DESTINATION_NAME: &str = "hubble.destination.name";
     /// Namespace of the Kubernetes service that the destination belongs to.
     pub const HUBBLE_DESTINATION_SERVICE_NAMESPACE: &str = "hubble.destination.service.namespace";
+    /// Kind of the first workload that the destination's pod belongs to.
+    pub const HUBBLE_DESTINATION_WORKLOAD_KIND: &str = "hubble.destination.workload.kind";
+    /// First workload that the destination's pod belongs to.
+    pub const HUBBLE_DESTINATION_WORKLOAD_NAME: &str = "hubble.destination.workload.name";
     /// What the destination's pod belongs to, as `Kind/name`, where no attribute of Kubernetes names its kind.
     pub const HUBBLE_DESTINATION_WORKLOADS: &str = "hubble.destination.workloads";
     /// Types of records in the answer.
@@ -265,6 +271,8 @@ pub mod attribute {
     pub const HUBBLE_SOCK_TRANSLATION_POINT: &str = "hubble.sock.translation_point";
     /// Source address in the packet's header, where `source.address` is the one before translation.
     pub const HUBBLE_SOURCE_ADDRESS_TRANSLATED: &str = "hubble.source.address_translated";
+    /// Application of the source, by its label `app.kubernetes.io/name`, `k8s-app` or `app`.
+    pub const HUBBLE_SOURCE_APP: &str = "hubble.source.app";
     /// DNS names of the source, as those that asked for them know it.
     pub const HUBBLE_SOURCE_DNS_NAMES: &str = "hubble.source.dns_names";
     /// Id of the local endpoint that sent the packet.
@@ -279,6 +287,10 @@ pub mod attribute {
     pub const HUBBLE_SOURCE_NAME: &str = "hubble.source.name";
     /// Namespace of the Kubernetes service that the source belongs to.
     pub const HUBBLE_SOURCE_SERVICE_NAMESPACE: &str = "hubble.source.service.namespace";
+    /// Kind of the first workload that the source's pod belongs to.
+    pub const HUBBLE_SOURCE_WORKLOAD_KIND: &str = "hubble.source.workload.kind";
+    /// First workload that the source's pod belongs to.
+    pub const HUBBLE_SOURCE_WORKLOAD_NAME: &str = "hubble.source.workload.name";
     /// What the source's pod belongs to, as `Kind/name`, where no attribute of Kubernetes names its kind.
     pub const HUBBLE_SOURCE_WORKLOADS: &str = "hubble.source.workloads";
     /// The flow in a few words, as Hubble's summary field; of ARP, which address asks for which.
@@ -479,12 +491,15 @@ pub mod attribute {
         Attribute { name: HUBBLE_DEBUG_EVENT_HASH, r#type: Type::Int },
         Attribute { name: HUBBLE_DEBUG_EVENT_MESSAGE, r#type: Type::String },
         Attribute { name: HUBBLE_DEBUG_EVENT_TYPE, r#type: Type::String },
+        Attribute { name: HUBBLE_DESTINATION_APP, r#type: Type::String },
         Attribute { name: HUBBLE_DESTINATION_DNS_NAMES, r#type: Type::Strings },
         Attribute { name: HUBBLE_DESTINATION_ENDPOINT_ID, r#type: Type::Int },
         Attribute { name: HUBBLE_DESTINATION_IDENTITY, r#type: Type::Int },
         Attribute { name: HUBBLE_DESTINATION_LABELS, r#type: Type::Strings },
         Attribute { name: HUBBLE_DESTINATION_NAME, r#type: Type::String },
         Attribute { name: HUBBLE_DESTINATION_SERVICE_NAMESPACE, r#type: Type::String },
+        Attribute { name: HUBBLE_DESTINATION_WORKLOAD_KIND, r#type: Type::String },
+        Attribute { name: HUBBLE_DESTINATION_WORKLOAD_NAME, r#type: Type::String },
         Attribute { name: HUBBLE_DESTINATION_WORKLOADS, r#type: Type::Strings },
         Attribute { name: HUBBLE_DNS_ANSWER_TYPES, r#type: Type::Strings },
         Attribute { name: HUBBLE_DNS_CNAMES, r#type: Type::Strings },
@@ -534,12 +549,15 @@ pub mod attribute {
         Attribute { name: HUBBLE_SOCK_COOKIE, r#type: Type::Int },
         Attribute { name: HUBBLE_SOCK_TRANSLATION_POINT, r#type: Type::String },
         Attribute { name: HUBBLE_SOURCE_ADDRESS_TRANSLATED, r#type: Type::String },
+        Attribute { name: HUBBLE_SOURCE_APP, r#type: Type::String },
         Attribute { name: HUBBLE_SOURCE_DNS_NAMES, r#type: Type::Strings },
         Attribute { name: HUBBLE_SOURCE_ENDPOINT_ID, r#type: Type::Int },
         Attribute { name: HUBBLE_SOURCE_IDENTITY, r#type: Type::Int },
         Attribute { name: HUBBLE_SOURCE_LABELS, r#type: Type::Strings },
         Attribute { name: HUBBLE_SOURCE_NAME, r#type: Type::String },
         Attribute { name: HUBBLE_SOURCE_SERVICE_NAMESPACE, r#type: Type::String },
+        Attribute { name: HUBBLE_SOURCE_WORKLOAD_KIND, r#type: Type::String },
+        Attribute { name: HUBBLE_SOURCE_WORKLOAD_NAME, r#type: Type::String },
         Attribute { name: HUBBLE_SOURCE_WORKLOADS, r#type: Type::Strings },
         Attribute { name: HUBBLE_SUMMARY, r#type: Type::String },
         Attribute { name: HUBBLE_TCP_FLAG, r#type: Type::String },
@@ -1171,10 +1189,21 @@ pub mod metric {
             Usage { name: attribute::HUBBLE_DROP_REASON, required: false },
             Usage { name: attribute::HUBBLE_PROTOCOL, required: false },
             Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
-            Usage { name: attribute::SOURCE_ADDRESS, required: false },
             Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
-            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
             Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
         ],
     };
     /// Bytes from source to destination, each packet counted once per node.
@@ -1185,13 +1214,24 @@ pub mod metric {
         instrument: Instrument::Counter,
         attributes: &[
             Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
-            Usage { name: attribute::SOURCE_ADDRESS, required: false },
             Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
-            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
             Usage { name: attribute::NETWORK_TRANSPORT, required: false },
             Usage { name: attribute::SOURCE_PORT, required: false },
             Usage { name: attribute::DESTINATION_PORT, required: false },
             Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
         ],
     };
     /// Packets from source to destination, each counted once per node.
@@ -1202,13 +1242,24 @@ pub mod metric {
         instrument: Instrument::Counter,
         attributes: &[
             Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
-            Usage { name: attribute::SOURCE_ADDRESS, required: false },
             Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
-            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
             Usage { name: attribute::NETWORK_TRANSPORT, required: false },
             Usage { name: attribute::SOURCE_PORT, required: false },
             Usage { name: attribute::DESTINATION_PORT, required: false },
             Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
         ],
     };
     /// Flows that were seen.
@@ -1224,8 +1275,20 @@ pub mod metric {
             Usage { name: attribute::HUBBLE_VERDICT, required: false },
             Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
             Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
-            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
             Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
         ],
     };
     /// Bytes that passed an interface.
@@ -1272,10 +1335,21 @@ pub mod metric {
             Usage { name: attribute::HUBBLE_TCP_FLAG, required: false },
             Usage { name: attribute::NETWORK_TYPE, required: false },
             Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
-            Usage { name: attribute::SOURCE_ADDRESS, required: false },
             Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
-            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
             Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
         ],
     };
 
@@ -1567,9 +1641,14 @@ pub mod event {
 /// The label of Hubble's metrics that carries the same as an attribute.
 pub fn hubble_label(name: &str) -> Option<&'static str> {
     Some(match name {
-        attribute::DESTINATION_ADDRESS => "destination",
+        attribute::DESTINATION_ADDRESS => "destination_ip",
+        attribute::DESTINATION_K8S_NAMESPACE_NAME => "destination_namespace",
+        attribute::DESTINATION_K8S_POD_NAME => "destination_pod",
         attribute::DESTINATION_PORT => "destination_port",
+        attribute::HUBBLE_DESTINATION_APP => "destination_app",
         attribute::HUBBLE_DESTINATION_NAME => "destination",
+        attribute::HUBBLE_DESTINATION_WORKLOAD_KIND => "destination_workload_kind",
+        attribute::HUBBLE_DESTINATION_WORKLOAD_NAME => "destination_workload",
         attribute::HUBBLE_DROP_NETNS => "netns",
         attribute::HUBBLE_DROP_REASON => "reason",
         attribute::HUBBLE_EVENT_SUBTYPE => "subtype",
@@ -1577,7 +1656,10 @@ pub fn hubble_label(name: &str) -> Option<&'static str> {
         attribute::HUBBLE_LOST_SOURCE => "source",
         attribute::HUBBLE_POLICY_MATCH_TYPE => "match",
         attribute::HUBBLE_PROTOCOL => "protocol",
+        attribute::HUBBLE_SOURCE_APP => "source_app",
         attribute::HUBBLE_SOURCE_NAME => "source",
+        attribute::HUBBLE_SOURCE_WORKLOAD_KIND => "source_workload_kind",
+        attribute::HUBBLE_SOURCE_WORKLOAD_NAME => "source_workload",
         attribute::HUBBLE_TCP_FLAG => "flag",
         attribute::HUBBLE_TRAFFIC_DIRECTION => "traffic_direction",
         attribute::HUBBLE_VERDICT => "verdict",
@@ -1585,7 +1667,9 @@ pub fn hubble_label(name: &str) -> Option<&'static str> {
         attribute::NETWORK_IO_DIRECTION => "direction",
         attribute::NETWORK_TRANSPORT => "protocol",
         attribute::NETWORK_TYPE => "family",
-        attribute::SOURCE_ADDRESS => "source",
+        attribute::SOURCE_ADDRESS => "source_ip",
+        attribute::SOURCE_K8S_NAMESPACE_NAME => "source_namespace",
+        attribute::SOURCE_K8S_POD_NAME => "source_pod",
         attribute::SOURCE_PORT => "source_port",
         _ => return None,
     })

@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::mapping;
 use crate::metadata::Publisher;
 use crate::metadata::cilium::{CiliumObserver, CiliumProvider};
 use crate::metadata::dns::{DnsObserver, DnsProvider};
@@ -19,7 +20,7 @@ use crate::metadata::kubernetes::Kubernetes;
 use crate::metadata::local::LocalProvider;
 use crate::metadata::provider::ChangeReceiver;
 use crate::metadata::registry::Registry;
-use crate::pipeline::{Hook, Next, metrics};
+use crate::pipeline::{Hook, Next};
 use crate::support::capabilities::Capabilities;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
@@ -49,10 +50,8 @@ pub(super) fn start(
     publisher: &Publisher,
     telemetry: &Telemetry,
 ) -> anyhow::Result<(Providers, Option<Box<dyn Hook>>)> {
-    let contexts = &settings.metrics.contexts;
-    // Each once: their texts are leased for every entity.
-    let contexts = metrics::Context::of(&[&contexts.source[..], &contexts.destination].concat());
-    let registry = Registry::new(symbols.clone(), publisher.clone(), contexts.identifiers().to_vec());
+    let wanted = mapping::contexts(&settings.metrics).wanted_texts();
+    let registry = Registry::new(symbols.clone(), publisher.clone(), wanted);
     let (sender, stop) = shutdown::channel();
     let mut providers = Providers { registry: Arc::clone(&registry), runtime: None, _stop: sender };
     let kind = settings.source.kind;

@@ -36,12 +36,12 @@ impl Publisher {
     /// Replaces the state of links; readers get it at their next [`Reader::refresh`].
     pub fn publish(&self, tables: Tables) {
         let tables = Arc::new(tables);
-        self.replace(|current| Snapshot::new(tables, Arc::clone(current.entities())));
+        self.replace(|current| Snapshot::new(tables, Arc::clone(current.entities()), current));
     }
 
     /// Replaces the entities of providers.
     pub(super) fn publish_entities(&self, entities: Arc<Entities>) {
-        self.replace(|current| Snapshot::new(Arc::clone(current.links()), entities));
+        self.replace(|current| Snapshot::new(Arc::clone(current.links()), entities, current));
     }
 
     fn replace(&self, change: impl FnOnce(&Snapshot) -> Snapshot) {

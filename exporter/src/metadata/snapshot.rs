@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use eyepiece_flow::flow::End;
+use eyepiece_flow::interner::Symbol;
 use eyepiece_flow::lookup::{BatchNames, EndEntity, EntityFields};
 use eyepiece_wire::InterfaceKind;
 use foldhash::fast::RandomState;
@@ -23,10 +24,20 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Joins the state of links and the entities of providers.
-    pub(super) fn new(links: Arc<Tables>, entities: Arc<Entities>) -> Self {
+    /// Joins the state of links and the entities of providers. An endpoint that has ended keeps its entity of the snapshot
+    /// before, as long as both are there: its number is not used again so soon, unlike that of its namespace.
+    pub(super) fn new(links: Arc<Tables>, entities: Arc<Entities>, before: &Self) -> Self {
         let found = |(endpoint, inode)| Some((endpoint, entities.in_namespace(inode)?));
-        let endpoints = links.endpoint_namespaces().filter_map(found).collect();
+        let mut endpoints: HashMap<_, _, _> = links.endpoint_namespaces().filter_map(found).collect();
+        for (&endpoint, &link) in &before.endpoints {
+            let namespace = links.endpoint_namespace(endpoint);
+            let is_there = links.endpoint_name(endpoint) != Symbol::EMPTY
+                && (namespace.is_none() || namespace == before.links.endpoint_namespace(endpoint));
+            let [old, new] = [&before.entities, &entities].map(|entities| entities.entity(link.entity));
+            if is_there && old.zip(new).is_some_and(|(old, new)| Arc::ptr_eq(old, new)) {
+                endpoints.entry(endpoint).or_insert(link);
+            }
+        }
         Self { links, entities, endpoints }
     }
 
@@ -79,7 +90,7 @@ impl Snapshot {
 
 impl From<Tables> for Snapshot {
     fn from(tables: Tables) -> Self {
-        Self::new(Arc::new(tables), Arc::default())
+        Self::new(Arc::new(tables), Arc::default(), &Self::default())
     }
 }
 

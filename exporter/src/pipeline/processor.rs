@@ -253,9 +253,9 @@ impl Pipeline {
 
     fn totals(&mut self, totals: &Totals) {
         let names = self.names.snapshot();
-        let (source, destination) = enrich::ends(totals, names);
+        let (source, destination, direction) = enrich::ends(totals, names);
         let ingress = ingress_kind(names.links(), totals.traffic.ingress_ifindex);
-        self.aggregation.count_totals(totals, &source, &destination, ingress);
+        self.aggregation.count_totals(totals, (&source, &destination), direction, ingress);
     }
 
     fn lost(&mut self, lost: &Lost) {

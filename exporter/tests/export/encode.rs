@@ -7,7 +7,7 @@ use eyepiece::export::otlp::encode::{FlowEncoder, LogsRequest, Pushed, RequestBu
 use eyepiece::export::otlp::resource::Resource;
 use eyepiece::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
 use eyepiece::metadata::registry::Registry;
-use eyepiece::metadata::{Publisher, Snapshot, Tables};
+use eyepiece::metadata::{Publisher, Snapshot, Tables, WantedTexts};
 use eyepiece::pipeline::enrich::enrich;
 use eyepiece_flow::cilium_release::Release;
 use eyepiece_flow::event::KernelDrop;
@@ -256,7 +256,7 @@ pub(crate) const ENTITY_ATTRIBUTES: [(&str, &str); 12] = [
 #[test]
 fn entity_has_attributes() {
     let publisher = Publisher::default();
-    let registry = Registry::new(Symbols::default(), publisher.clone(), Vec::new());
+    let registry = Registry::new(Symbols::default(), publisher.clone(), WantedTexts::default());
     let entity = |pod: &str, (kind, workload): (&str, &str), identity| {
         let workloads = [(kind, workload), ("Rollout", "canary")];
         let workloads = workloads.map(|(kind, name)| Workload { name: name.to_owned(), kind: kind.to_owned() }).into();

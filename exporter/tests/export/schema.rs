@@ -9,7 +9,10 @@ use eyepiece::export::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
 use eyepiece::export::otlp::metrics::{MAX_REQUEST, encode};
 use eyepiece::metadata::Snapshot;
 use eyepiece::pipeline::enrich;
-use eyepiece::pipeline::metrics::{Aggregation, Config, DropReasonNames, FlowDetail, MetricContexts, Naming, resolve};
+use eyepiece::pipeline::metrics::{
+    Aggregation, Config, DropReasonNames, FlowDetail, LabelSet, MetricContexts, Naming, resolve,
+};
+use eyepiece_config::ContextLabel;
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::decode;
 use eyepiece_flow::decode::Pairing;
@@ -127,12 +130,20 @@ fn log_attributes_follow_registry() {
 #[test]
 fn metric_attributes_follow_registry() {
     let all = [of_payloads(), of_hubble()].concat();
+    let labels: Vec<ContextLabel> = ContextLabel::NAMES.iter().map(|name| name.parse().unwrap()).collect();
+    let labels = LabelSet::of(&labels);
     for (context, flow_detail, max_series) in
         [("name", FlowDetail::Ends, 2000), ("ip", FlowDetail::Port, 2000), ("identity|ip", FlowDetail::Transport, 5)]
     {
         let context = context.parse().unwrap();
-        let contexts = MetricContexts::usual(&context, &context);
-        let config = Config { contexts, max_series, idle_expiry: Duration::ZERO, flow_detail };
+        let mut contexts = MetricContexts::usual(&context, &context);
+        if flow_detail == FlowDetail::Port {
+            let MetricContexts { drop, flows, tcp, io } = &mut contexts;
+            for contexts in [drop, flows, tcp, io] {
+                contexts.labels = labels;
+            }
+        }
+        let config = Config { contexts, max_series, idle_expiry: Duration::ZERO, flow_detail, ..Config::default() };
         let mut aggregation = Aggregation::new(config, 1);
         for observed in &all {
             match observed {

@@ -19,6 +19,8 @@ struct File {
 pub(crate) struct Group {
     pub(crate) id: String,
     pub(crate) r#type: String,
+    /// The id of a group whose attributes it has as well.
+    extends: Option<String>,
     pub(crate) stability: Option<String>,
     pub(crate) display_name: Option<String>,
     pub(crate) brief: String,
@@ -114,7 +116,8 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 impl Registry {
-    /// Reads all files but the manifest, in the order of their names.
+    /// Reads all files but the manifest, in the order of their names. Groups of attributes that others extend, `attributes.*`,
+    /// are in those.
     pub(crate) fn read() -> Self {
         let mut paths: Vec<PathBuf> = std::fs::read_dir(folder().join("registry"))
             .expect("the registry's folder")
@@ -123,7 +126,7 @@ impl Registry {
             .filter(|path| path.file_name().is_some_and(|name| name != MANIFEST))
             .collect();
         paths.sort();
-        let groups = paths
+        let groups: Vec<Group> = paths
             .iter()
             .flat_map(|path| {
                 let text = std::fs::read_to_string(path).expect("a file of the registry");
@@ -132,6 +135,14 @@ impl Registry {
                 file.groups
             })
             .collect();
+        let (shared, mut groups): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|group| group.id.starts_with("attributes."));
+        for group in &mut groups {
+            if let Some(id) = &group.extends {
+                let base = shared.iter().find(|base| base.id == *id).unwrap_or_else(|| panic!("there is no {id}"));
+                group.attributes.extend(base.attributes.iter().cloned());
+            }
+        }
         Self { groups }
     }
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::decode::direction;
 use eyepiece_flow::event::Totals;
-use eyepiece_flow::flow::{EVENT_DROP, End, Flow};
+use eyepiece_flow::flow::{Direction, EVENT_DROP, End, Flow};
 use eyepiece_wire::Hook;
 
 use crate::metadata::{EndInfo, EndKind, IDENTITY_WORLD, Snapshot, Tables};
@@ -120,8 +120,8 @@ pub fn debug(event: &mut DebugEvent, names: &Snapshot) {
     }
 }
 
-/// Returns both ends of totals, by the rules of [`enrich`].
-pub fn ends(totals: &Totals, names: &Snapshot) -> (End, End) {
+/// Returns both ends of totals and their direction, by the rules of [`enrich`].
+pub fn ends(totals: &Totals, names: &Snapshot) -> (End, End, Direction) {
     let tables = &**names.links();
     let (mut source, mut destination) = match &totals.addresses {
         Some((source, destination)) => (Some(tables.end(source)), Some(tables.end(destination))),
@@ -139,7 +139,12 @@ pub fn ends(totals: &Totals, names: &Snapshot) -> (End, End) {
     fill(&mut ends.0, source);
     fill(&mut ends.1, destination);
     entity::name_totals(totals, &mut ends, names);
-    ends
+    let direction = match endpoint {
+        0 => Direction::Unknown,
+        _ if (ends.0.endpoint == endpoint) != totals.transport.is_reply => Direction::Egress,
+        _ => Direction::Ingress,
+    };
+    (ends.0, ends.1, direction)
 }
 
 /// Sets an end with an unknown or shared address to the event's own endpoint.

@@ -15,7 +15,7 @@ use crate::metadata::{InterfaceInfo, Tables};
 /// A removed interface that events may still refer to.
 #[derive(Clone, Debug)]
 pub struct RetiredLink {
-    /// The time of its removal.
+    /// When it leaves the snapshot.
     pub until: Instant,
     /// Its last state.
     pub link: Link,
@@ -48,8 +48,8 @@ pub fn tables(
             tables.add_endpoint_address(address, link.endpoint, learned);
         }
     }
-    // Last, and as learned only: an endpoint that has the address now wins.
-    for gone in retired {
+    // Last, and as learned only: an endpoint that has the address now wins, else the last one that had it.
+    for gone in retired.iter().rev() {
         for &address in &gone.addresses {
             tables.add_endpoint_address(address, gone.link.endpoint, true);
         }
