@@ -32,8 +32,9 @@ esac
 packages_build=(ca-certificates gcc libc6-dev make pkg-config rustc-web libstd-rust-web-dev-bpf
     "llvm-$LLVM-dev" "libpolly-$LLVM-dev" libzstd-dev zlib1g-dev)
 packages_net=(ethtool iproute2 iptables iputils-ping nftables procps tcpdump)
-# docker's daemon and the program in its containers; the store of kube-apiserver, which is built as a peer.
-packages_test=(busybox-static docker.io etcd-server)
+# docker's daemon and the program in its containers; the store of kube-apiserver, which is built as a peer; what the
+# kubelet, a peer as well, runs pods with.
+packages_test=(busybox-static containerd containernetworking-plugins docker.io etcd-server runc)
 packages_ci=(g++ python3-venv rust-web-clippy shellcheck)
 
 wants() {
@@ -110,9 +111,10 @@ if ! is_debian_12; then
     if wants test; then
         command -v etcd >/dev/null || lacks+=("etcd: from your distribution")
         go_folder "$GO_LEAST" >/dev/null || lacks+=("Go $GO_LEAST or newer: from your distribution")
-        for tool in dockerd busybox; do
+        for tool in dockerd busybox containerd runc; do
             command -v "$tool" >/dev/null || lacks+=("$tool: from your distribution")
         done
+        [ -x /usr/lib/cni/bridge ] || lacks+=("/usr/lib/cni: the CNI plugins, from your distribution")
     fi
     if [ "${#lacks[@]}" -gt 0 ]; then
         log "this is not Debian 12 or newer, so nothing is installed. Missing:"

@@ -7,6 +7,7 @@ pub(crate) mod secrets;
 
 use self::finding::{finding, pair, warning};
 use crate::choices::{Protocol, SourceKind};
+use crate::handlers::Handler;
 use crate::settings::{Otlp, Settings};
 use crate::signal::{Signal, path};
 
@@ -18,6 +19,7 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
     let otlp = &settings.otlp;
     check_source(settings, &mut findings);
     check_export(settings, &mut findings);
+    check_handlers(&settings.metrics.handlers, &mut findings);
     hubble::check(settings, &mut findings);
     monitor::check(settings, &mut findings);
     pair("otlp.tls", (&otlp.tls.cert, &otlp.tls.key), &mut findings);
@@ -77,6 +79,18 @@ fn check_export(settings: &Settings, findings: &mut Vec<Finding>) {
             "set it to true, use another protocol, or set otlp.metrics.enabled = false",
             &["otlp.protocol", "otlp.metrics.protocol", "otlp.logs.protocol", "otlp.logs.enabled"],
         ));
+    }
+}
+
+/// Reports handlers that are skipped.
+fn check_handlers(handlers: &[Handler], findings: &mut Vec<Finding>) {
+    for handler in handlers {
+        let wrong = match handler.name {
+            Some(name) if name.is_counted() => continue,
+            Some(name) => format!("{name} is not counted yet, it is skipped"),
+            None => format!("{:?} is no handler of Hubble's metrics, it is skipped", handler.given_name()),
+        };
+        findings.push(warning("metrics.handlers", wrong, "use drop, flow, tcp or flow-io", &[]));
     }
 }
 

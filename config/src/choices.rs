@@ -165,6 +165,71 @@ choice! {
 }
 
 choice! {
+    /// A further label of Hubble's metrics, by `labelsContext`: first those of the source, then in the same order those of
+    /// the destination.
+    ContextLabel {
+        /// The source's address.
+        #[default]
+        SourceIp = "source_ip",
+        /// Its pod, without namespace.
+        SourcePod = "source_pod",
+        /// Its namespace.
+        SourceNamespace = "source_namespace",
+        /// Its workload, without namespace.
+        SourceWorkload = "source_workload",
+        /// `Deployment`, `DaemonSet` …
+        SourceWorkloadKind = "source_workload_kind",
+        /// Its label `app.kubernetes.io/name`, `k8s-app` or `app`.
+        SourceApp = "source_app",
+        /// The destination's address.
+        DestinationIp = "destination_ip",
+        /// Its pod, without namespace.
+        DestinationPod = "destination_pod",
+        /// Its namespace.
+        DestinationNamespace = "destination_namespace",
+        /// Its workload, without namespace.
+        DestinationWorkload = "destination_workload",
+        /// `Deployment`, `DaemonSet` …
+        DestinationWorkloadKind = "destination_workload_kind",
+        /// Its label `app.kubernetes.io/name`, `k8s-app` or `app`.
+        DestinationApp = "destination_app",
+        /// `ingress`, `egress` or `unknown`.
+        TrafficDirection = "traffic_direction",
+    }
+}
+
+choice! {
+    /// A handler of Hubble's metrics, and one of ours.
+    HandlerName {
+        /// Dropped flows.
+        #[default]
+        Drop = "drop",
+        /// All flows.
+        Flow = "flow",
+        /// TCP flags.
+        Tcp = "tcp",
+        /// Ours: packets and bytes.
+        FlowIo = "flow-io",
+        /// ICMP messages.
+        Icmp = "icmp",
+        /// DNS queries and responses.
+        Dns = "dns",
+        /// HTTP requests and responses.
+        Http = "http",
+        /// HTTP responses, with the labels of their requests.
+        HttpV2 = "httpV2",
+        /// Packets by destination port.
+        PortDistribution = "port-distribution",
+        /// Policy verdicts.
+        Policy = "policy",
+        /// Flows to the world.
+        FlowsToWorld = "flows-to-world",
+        /// SCTP chunks.
+        Sctp = "sctp",
+    }
+}
+
+choice! {
     /// The labels of packet and byte metrics besides the ends of a flow.
     FlowDetail {
         /// Nothing.

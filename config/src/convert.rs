@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use figment::value::{Dict, Value};
 
 use self::value::{Entries, Fault, each, found, if_all_valid, is_empty, text};
+use crate::handlers::{Handler, conflicts};
 use crate::keys::{Key, Kind};
 use crate::mode::parse_mode;
 use crate::secret::HIDDEN;
@@ -15,11 +16,14 @@ use crate::units::{parse_duration, parse_size};
 
 const DURATION: &str = "use a duration such as 250ms, 5s or 1m";
 const PAIRS: &str = "use a table of texts, or a text name=value,name=value";
+const HANDLERS: &str =
+    "use Hubble's handlers, each once, such as [\"drop:sourceContext=pod|ip;destinationContext=dns\"]";
 
 /// Converts a value to what serde reads into the settings.
 pub(crate) fn convert(key: &Key, value: &Value) -> Entries {
     match key.kind {
         Kind::Alternatives(names) => alternatives(value, names),
+        Kind::Handlers => handlers(value),
         Kind::List => list(value),
         Kind::Listens => addresses::listens(value),
         Kind::Peers => addresses::peers(value),
@@ -60,6 +64,7 @@ fn single(kind: Kind, value: &Value) -> Result<Value, Fault> {
         Kind::SocketPathOrEmpty => socket_path(value, ", or an empty text for off"),
         Kind::Mode => mode(value),
         Kind::Alternatives(_)
+        | Kind::Handlers
         | Kind::List
         | Kind::Listens
         | Kind::Peers
@@ -205,6 +210,24 @@ fn alternatives(value: &Value, names: &[&str]) -> Entries {
     let text = text(value, &right).map_err(|wrong| vec![wrong])?;
     let unknown = text.split('|').filter(|name| !names.contains(name));
     if_all_valid(value.clone(), unknown.map(|name| (format!("{name:?} is not known"), right.clone())).collect())
+}
+
+/// A list of handlers, or a text; in both, white space separates them.
+fn handlers(value: &Value) -> Entries {
+    let items = if let Value::Array(_, items) = value { items.as_slice() } else { std::slice::from_ref(value) };
+    let (mut handlers, mut wrong) = (Vec::<Handler>::new(), Vec::new());
+    for item in items {
+        let Some(text) = item.as_str() else {
+            wrong.push(found(item));
+            continue;
+        };
+        for line in text.split_whitespace() {
+            line.parse().map_or_else(|error| wrong.push(error), |handler| handlers.push(handler));
+        }
+    }
+    wrong.extend(conflicts(&handlers));
+    let lines: Vec<String> = handlers.into_iter().map(String::from).collect();
+    if_all_valid(lines.into(), wrong.into_iter().map(|wrong| (wrong, HANDLERS.to_owned())).collect())
 }
 
 fn list(value: &Value) -> Entries {

@@ -36,6 +36,8 @@ pub(crate) enum Kind {
     ChoiceOrEmpty(&'static [&'static str]),
     /// Some of these words, with `|` between them.
     Alternatives(&'static [&'static str]),
+    /// A list of Hubble's handlers of metrics with their options.
+    Handlers,
     /// A list of texts that are not empty.
     List,
     /// A list of addresses to listen on: `unix://` and a path, or an IP address and a port.
@@ -110,7 +112,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     },
     Section {
         path: "metadata.cgroup",
-        doc: "Names from control groups: units of systemd, containers, pods and processes of this machine.",
+        doc: "Names of units of systemd, containers, pods and processes of this machine, from control groups and sockets.",
     },
     Section { path: "metadata.file", doc: "Names from a file, which precede all others." },
     Section { path: "metadata.dns", doc: "Names from DNS answers that were seen, for addresses without another name." },
@@ -156,8 +158,9 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "node.dry_mode",
         Kind::Bool,
-        "Suppresses agent notifications: eyepiece then reports neither its start nor endpoints and addresses that come and\n\
-         go, to clients of monitor.socket and hubble.listen and in logs. As Cilium's dry mode. Flows are not affected.",
+        "Suppresses agent notifications: eyepiece then reports neither its start nor endpoints and addresses that come,\n\
+         change and go, to clients of monitor.socket and hubble.listen and in logs, and no entities. As Cilium's dry mode.\n\
+         Flows are not affected.",
     ),
     key(
         "node.drain",
@@ -361,7 +364,8 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "metadata.cgroup.enabled",
         Kind::Choice(Switch::NAMES),
-        "on or off. Follows the control groups and processes of this machine; network namespaces lead to their containers.",
+        "on or off. Follows the control groups and processes of this machine; network namespaces lead to their containers,\n\
+         and TCP sockets of the machine's own namespace to the processes that connect or listen.",
     ),
     key(
         "metadata.file.path",
@@ -387,6 +391,17 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("metrics.contexts.destination", Kind::Alternatives(Context::NAMES), "The same for the destination."),
     key(
+        "metrics.handlers",
+        Kind::Handlers,
+        "Metrics with contexts of their own, as Hubble writes its handlers with their options:\n\
+         [\"drop:sourceContext=pod|ip;destinationContext=dns\", \"tcp:labelsContext=source_app,traffic_direction\"].\n\
+         A handler that is listed has the contexts of its options and no others; one that is not has metrics.contexts\n\
+         (flow: for the destination alone). drop, flow, tcp, and ours, flow-io: packets and bytes. Options:\n\
+         sourceContext, destinationContext, and sourceEgressContext, sourceIngressContext and so on, which precede them\n\
+         in flows of that direction; labelsContext: source_ip, source_pod, source_namespace, source_workload,\n\
+         source_workload_kind, source_app, the same of destination_, and traffic_direction.",
+    ),
+    key(
         "metrics.flow_detail",
         Kind::Choice(FlowDetail::NAMES),
         "Further attributes of hubble.flow.io and hubble.flow.packets, beside source and destination. ends: none. transport:\n\
@@ -402,7 +417,8 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "metrics.idle_expiry",
         Kind::DurationOrZero,
-        "Series that did not grow for this long are dropped, by the arrival of events. 0s: never.",
+        "Series that did not grow for this long are dropped, by the arrival of events. Those of a name or an interface that\n\
+         is gone are dropped after a minute, or after otlp.metrics.interval if that is longer. 0s: never.",
     ),
     key(
         "metrics.naming",
@@ -477,6 +493,19 @@ pub(crate) const KEYS: &[Key] = &[
         "otlp.logs.events.debug",
         Kind::Bool,
         "Whether debug messages are exported (hubble.debug_event): several a packet, for troubleshooting.",
+    ),
+    key(
+        "otlp.logs.events.entity",
+        Kind::Bool,
+        "Whether entities are exported as OpenTelemetry's entity events: entity.state for each container, pod, service,\n\
+         node, unit and process that a provider of names finds or that changes, entity.delete when it is gone. Not with\n\
+         node.dry_mode.",
+    ),
+    key(
+        "otlp.logs.entity_interval",
+        Kind::Duration,
+        "How often an unchanged entity is reported again (entity.report.interval): a receiver takes one that is not for\n\
+         gone. 0s: never.",
     ),
     key(
         "otlp.logs.queue_records",

@@ -9,6 +9,7 @@ mod check;
 mod choices;
 mod convert;
 mod error;
+mod handlers;
 mod keys;
 mod load;
 mod mode;
@@ -23,10 +24,11 @@ mod units;
 
 pub use addresses::{Listen, Peer, PeerDomain};
 pub use choices::{
-    Aggregation, Attach, Compression, Context, Enabled, FlowDetail, LogFormat, LogLevel, Naming, PodScope, Protocol,
-    Readiness, SourceKind, Switch, Transport,
+    Aggregation, Attach, Compression, Context, ContextLabel, Enabled, FlowDetail, HandlerName, LogFormat, LogLevel,
+    Naming, PodScope, Protocol, Readiness, SourceKind, Switch, Transport,
 };
 pub use error::{ConfigError, Problem};
+pub use handlers::{ContextOptions, EndContexts, Handler};
 pub use load::{Loaded, load};
 pub use reference::reference;
 pub use secret::{HIDDEN, Secret};

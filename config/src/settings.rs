@@ -15,6 +15,7 @@ use crate::choices::{
     Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, Readiness,
     SourceKind, Transport,
 };
+use crate::handlers::Handler;
 use crate::secret::Secret;
 use crate::units::{duration, optional, optional_duration, path, size};
 
@@ -186,8 +187,10 @@ impl Default for Timeouts {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
-    /// The names of a flow's ends.
+    /// The names of a flow's ends, in metrics whose handler is not listed.
     pub contexts: Contexts,
+    /// Handlers with contexts of their own, each at most once.
+    pub handlers: Vec<Handler>,
     /// The labels of packets and bytes besides the ends.
     pub flow_detail: FlowDetail,
     /// Series of one metric; further ones are counted in an overflow series.
@@ -203,6 +206,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             contexts: Contexts::default(),
+            handlers: Vec::new(),
             flow_detail: FlowDetail::Ends,
             max_series: 10_000,
             idle_expiry: Duration::from_secs(300),
@@ -345,6 +349,9 @@ pub struct Logs {
     pub enabled: bool,
     /// The exported kinds of records.
     pub events: LogEvents,
+    /// The time between two reports of an unchanged entity; zero = never again.
+    #[serde(with = "duration")]
+    pub entity_interval: Duration,
     /// Records that wait for a request; further ones are dropped and counted.
     pub queue_records: u32,
     /// Records of one request.
@@ -367,6 +374,8 @@ impl Default for Logs {
         Self {
             enabled: true,
             events: LogEvents::default(),
+            // As the specification's examples: receivers give up an entity that is not reported for several intervals.
+            entity_interval: Duration::from_secs(300),
             // 20 to 26 MiB when it is full: what 64 MiB of memory leave room for.
             queue_records: 65_536,
             batch_records: 4_096,
@@ -392,12 +401,14 @@ pub struct LogEvents {
     pub lost: bool,
     /// `hubble.debug_event`.
     pub debug: bool,
+    /// `entity.state` and `entity.delete`.
+    pub entity: bool,
 }
 
 impl Default for LogEvents {
     fn default() -> Self {
-        // Debug messages come several a packet, for troubleshooting.
-        Self { flow: true, agent: true, lost: true, debug: false }
+        // Debug messages come several a packet, for troubleshooting. Entity events are for receivers that keep entities.
+        Self { flow: true, agent: true, lost: true, debug: false, entity: false }
     }
 }
 

@@ -239,7 +239,9 @@ fn typed_value(kind: Option<Kind>, text: &str) -> Value {
             let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
             number.map_or_else(|| text.into(), Value::from)
         }
-        Some(kind) if keys::is_list(kind) && is_bracketed(text.trim()) => text.parse().unwrap_or_else(|_| text.into()),
+        Some(kind) if (keys::is_list(kind) || kind == Kind::Handlers) && is_bracketed(text.trim()) => {
+            text.parse().unwrap_or_else(|_| text.into())
+        }
         Some(kind) if keys::is_list(kind) && text.is_empty() => Value::from(Vec::<Value>::new()),
         Some(kind) if keys::is_list(kind) => Value::from(text.split(',').map(str::trim).collect::<Vec<_>>()),
         _ => text.into(),

@@ -6,11 +6,11 @@ use eyepiece_wire::{
     Aggregation, AnsweredBy, Connection, Counter, Half, Hook, Key4, Key6, Tunnel, Untracked, UntrackedKey,
 };
 
-use crate::globals::{AGGREGATION, DEBUG, INTERVAL, OFF_SOCK_CGROUP};
+use crate::globals::{AGGREGATION, DEBUG, INTERVAL, OFF_SOCK_CGROUP, PROCESSES};
 use crate::headers::*;
 use crate::maps::{EP_CONN4, EP_CONN6, EP_TUNNELS, EP_UNTRACKED, count};
 use crate::report::{self, PacketInfo, is_egress};
-use crate::{atomic, debug, emit};
+use crate::{atomic, debug, emit, sockets};
 
 /// Returns whether a packet makes an event at this aggregation.
 #[inline(always)]
@@ -133,13 +133,13 @@ pub(crate) fn slow(skb: *mut __sk_buff, entry: *mut Connection, info: &PacketInf
         let ingress = report::ingress(skb, info.hook);
         let moved = is_egress(info.hook) && ((*side).last == 0 || (*side).ingress_ifindex != ingress);
         (*side).ingress_ifindex = ingress;
-        keep_cgroup(skb, entry, info.hook);
         if info.created != 0 && is_tunnel(info) {
             (*entry).answered_by = AnsweredBy::Tunnel as u8;
         } else if info.hook == Hook::ToNetwork as u8 && moved && (*entry).answered_by != AnsweredBy::Tunnel as u8 {
             (*entry).answered_by = report::answered_by(ingress);
         }
         let reason = report::state(entry, info);
+        keep_socket(skb, entry, info);
         let reports = moved
             || info.created != 0
             || info.icmp_error != 0
@@ -156,16 +156,21 @@ pub(crate) fn slow(skb: *mut __sk_buff, entry: *mut Connection, info: &PacketInf
     0
 }
 
-/// Keeps the control group of the socket of this machine that sends the packet; of an answer to a SYN it is that of the
-/// listening socket. Not inlined: the compiler would compute the offset of a field of the context, which the verifier
-/// refuses.
+/// Keeps control group and process of the socket of this machine that sends the packet; of an answer to a SYN they are
+/// those of the listening socket. Not inlined: the compiler would compute the offset of a field of the context, which the
+/// verifier refuses.
 #[inline(never)]
-fn keep_cgroup(skb: *mut __sk_buff, entry: *mut Connection, hook: u8) -> i32 {
+fn keep_socket(skb: *mut __sk_buff, entry: *mut Connection, info: &PacketInfo) -> i32 {
     // SAFETY: `entry` is a map value; `skb` the context.
     unsafe {
-        let is_done = OFF_SOCK_CGROUP.load() == u32::MAX || entry.is_null() || (*entry).cgroup != 0;
-        if !is_done && is_egress(hook) && (*skb).ingress_ifindex == 0 {
+        if entry.is_null() || !is_egress(info.hook) || (*skb).ingress_ifindex != 0 {
+            return 0;
+        }
+        if OFF_SOCK_CGROUP.load() != u32::MAX && (*entry).cgroup == 0 {
             (*entry).cgroup = bpf_skb_cgroup_id(skb);
+        }
+        if PROCESSES.load() != 0 && info.protocol == IPPROTO_TCP && (*entry).process == 0 {
+            (*entry).process = sockets::of_packet(skb);
         }
     }
     0

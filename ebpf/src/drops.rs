@@ -14,7 +14,7 @@ use crate::globals::*;
 use crate::headers::{ARPHRD_ETHER, ARPHRD_LOOPBACK, ETH_IPV6, ETHERNET_LEN};
 use crate::kernel::{self, field};
 use crate::maps::{EP_DROPS, EP_NAMESPACES, EP_SCRATCH_DROP, count};
-use crate::{atomic, emit, ignored};
+use crate::{atomic, emit, ignored, sockets};
 
 /// Bytes of header and the longest drop struct.
 const PREFIX: usize = size_of::<Header>() + DROP_V2_LEN;
@@ -132,31 +132,62 @@ unsafe fn route_namespace(skb: *const u8) -> u32 {
     }
 }
 
-/// Returns the id of the control group of the socket that the packet is for, or that sent it; 0 if it is not known, and in
-/// another namespace than the hooks'.
+/// Returns control group and process of the socket that the packet is for, or that sent it. The kernel names that socket
+/// with the packet; else the process is that which listens at the packet's local end. Both are 0 if they are not known,
+/// and in another namespace than the hooks'.
 #[inline(always)]
-unsafe fn control_group(ctx: &BtfTracePointContext, skb: *const u8, netns: u32) -> u64 {
-    if OFF_SOCK_CGROUP.load() == u32::MAX || netns != OWN_NAMESPACE.load() {
-        return 0;
+unsafe fn owner(ctx: &BtfTracePointContext, skb: *const u8, netns: u32) -> (u64, u64) {
+    let (mut cgroup, mut process) = (0, 0);
+    if netns != OWN_NAMESPACE.load() {
+        return (cgroup, process);
     }
     unsafe {
-        let mut socket = 0_u64;
+        let mut socket: *const u8 = core::ptr::null();
         if KFREE_SKB_ARGUMENTS.load() > 3 {
             socket = ctx.arg(3);
         }
-        if socket == 0 {
+        if socket.is_null() {
             socket = field(skb, OFF_SKB_SK.load());
         }
-        let (mut state, mut group, mut node, mut id) = (0_u8, 0_u64, 0_u64, 0_u64);
-        // Reads of null fail. A socket of a request or of a closed connection is another, smaller struct.
-        let is_known = socket != 0
-            && kernel::load(socket.wrapping_add(OFF_SOCK_STATE.load() as u64), &mut state)
+        if !socket.is_null() {
+            if OFF_SOCK_CGROUP.load() != u32::MAX {
+                cgroup = control_group(socket);
+            }
+            if PROCESSES.load() != 0 {
+                process = sockets::of_socket(socket.cast());
+            }
+        }
+        if PROCESSES.load() != 0 && process == 0 {
+            process = of_listener(skb);
+        }
+    }
+    (cgroup, process)
+}
+
+/// Returns the id of the control group of a socket; 0 if it is not known.
+#[inline(always)]
+unsafe fn control_group(socket: *const u8) -> u64 {
+    let (mut state, mut group, mut node, mut id) = (0_u8, 0_u64, 0_u64, 0_u64);
+    // A socket of a request or of a closed connection is another, smaller struct.
+    let is_known = unsafe {
+        kernel::load(socket as u64 + OFF_SOCK_STATE.load() as u64, &mut state)
             && state != TCP_TIME_WAIT
             && state != TCP_NEW_SYN_RECV
-            && kernel::load(socket.wrapping_add(OFF_SOCK_CGROUP.load() as u64), &mut group)
+            && kernel::load(socket as u64 + OFF_SOCK_CGROUP.load() as u64, &mut group)
             && kernel::load(group.wrapping_add(OFF_CGROUP_NODE.load() as u64), &mut node)
-            && kernel::load(node.wrapping_add(OFF_NODE_ID.load() as u64), &mut id);
-        if is_known { id } else { 0 }
+            && kernel::load(node.wrapping_add(OFF_NODE_ID.load() as u64), &mut id)
+    };
+    if is_known { id } else { 0 }
+}
+
+/// Returns the process that listens at the packet's local end; 0 if none is known. Not inlined: its stack is free again
+/// before the record is written.
+#[inline(never)]
+unsafe fn of_listener(skb: *const u8) -> u64 {
+    unsafe {
+        let Some((source, destination)) = ignored::tcp_ends(skb) else { return 0 };
+        let iif: i32 = field(skb, OFF_SKB_IIF.load());
+        sockets::of_listener(if iif > 0 { &destination } else { &source })
     }
 }
 
@@ -238,6 +269,7 @@ unsafe fn emit_record(ctx: &BtfTracePointContext, skb: *const u8, device: *const
             ETHERNET_LEN as u32
         };
         let (ifindex, ingress_ifindex) = interfaces(skb, device, drop.netns);
+        let (cgroup, process) = owner(ctx, skb, drop.netns);
         *record.cast::<Header>() = Header {
             time: bpf_ktime_get_ns(),
             packets: 1,
@@ -253,7 +285,8 @@ unsafe fn emit_record(ctx: &BtfTracePointContext, skb: *const u8, device: *const
             cpu: bpf_get_smp_processor_id() as u16,
             hook: Hook::Drop as u8,
             answered_by: 0,
-            cgroup: control_group(ctx, skb, drop.netns),
+            cgroup,
+            process,
         };
         write_notify(
             record.add(size_of::<Header>()).cast(),

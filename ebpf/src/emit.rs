@@ -135,6 +135,7 @@ pub(crate) fn trace(skb: *mut __sk_buff, entry: *mut Connection, info: &PacketIn
         report.bytes += info.bytes;
         report.ingress_ifindex = (*side).ingress_ifindex;
         report.cgroup = (*entry).cgroup;
+        report.process = (*entry).process;
         report.reason = reason;
         let length = write(skb, record, info, &report);
         if submit(skb.cast(), record, length) {
@@ -196,6 +197,7 @@ unsafe fn write(skb: *mut __sk_buff, record: *mut u8, info: &PacketInfo, report:
             hook: info.hook,
             answered_by: report.answered_by,
             cgroup: report.cgroup,
+            process: report.process,
         };
         *record.add(size_of::<Header>()).cast::<TraceNotify>() = TraceNotify {
             kind: NOTIFY_TRACE,

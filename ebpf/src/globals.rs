@@ -31,6 +31,8 @@ globals! {
     OWN_NAMESPACE: u32 = 0;
     /// Arguments of the kernel's kfree_skb tracepoint: from 4 on, the receiving socket is one.
     KFREE_SKB_ARGUMENTS: u8 = 3;
+    /// 1 = sockets lead to their processes.
+    PROCESSES: u8 = 0;
 
     // Offsets of kernel struct fields, in bytes, from /sys/kernel/btf/vmlinux.
     OFF_SKB_DEV: u32 = 0;
@@ -51,9 +53,21 @@ globals! {
     OFF_ROUTE_DEV: u32 = 0;
     OFF_SOCK_NET: u32 = 0;
     OFF_NET_INUM: u32 = 0;
-    /// `sk_cgrp_data.cgroup`; this one and the next three are `u32::MAX` if the kernel has no control groups.
+    OFF_SOCK_STATE: u32 = 0;
+    /// `sk_protocol`; this one and those up to `OFF_SOCKET_SOCK` are set if `PROCESSES` is 1.
+    OFF_SOCK_PROTOCOL: u32 = 0;
+    OFF_SOCK_FAMILY: u32 = 0;
+    OFF_SOCK_ADDRESS4: u32 = 0;
+    OFF_SOCK_ADDRESS6: u32 = 0;
+    OFF_SOCK_PORT: u32 = 0;
+    OFF_TASK_LEADER: u32 = 0;
+    OFF_TASK_NUMBER: u32 = 0;
+    OFF_TASK_START: u32 = 0;
+    OFF_TASK_COMMAND: u32 = 0;
+    OFF_TASK_FLAGS: u32 = 0;
+    OFF_SOCKET_SOCK: u32 = 0;
+    /// `sk_cgrp_data.cgroup`; this one and the next two are `u32::MAX` if the kernel has no control groups.
     OFF_SOCK_CGROUP: u32 = u32::MAX;
-    OFF_SOCK_STATE: u32 = u32::MAX;
     OFF_CGROUP_NODE: u32 = u32::MAX;
     OFF_NODE_ID: u32 = u32::MAX;
     /// `vlan_all`; `u32::MAX` if the kernel has no such field.

@@ -11,7 +11,7 @@ use eyepiece_wire::{
 use crate::globals::{
     OFF_DEV_NET, OFF_DEV_TYPE, OFF_NET_INUM, OFF_SKB_HEAD, OFF_SKB_NETWORK_HEADER, OFF_SKB_PROTOCOL, OWN_NAMESPACE,
 };
-use crate::headers::{ARPHRD_LOOPBACK, ETH_IPV4, ETH_IPV6};
+use crate::headers::{ARPHRD_LOOPBACK, ETH_IPV4, ETH_IPV6, IPPROTO_TCP};
 use crate::kernel::{field, load};
 use crate::maps::{EP_FUNCTIONS, EP_IGNORED, EP_PLACES, EP_RECEIVERS};
 
@@ -80,41 +80,41 @@ unsafe fn is_of_receiver(skb: *const u8, device: *const u8) -> i32 {
         if net.is_null() || field::<u32>(net, OFF_NET_INUM.load()) != OWN_NAMESPACE.load() {
             return 0;
         }
-        let head: u64 = field(skb, OFF_SKB_HEAD.load());
-        let network: u16 = field(skb, OFF_SKB_NETWORK_HEADER.load());
-        let protocol: u16 = field(skb, OFF_SKB_PROTOCOL.load());
-        let Some((source, destination)) = receivers(head + network as u64, protocol) else { return 0 };
+        let Some((source, destination)) = tcp_ends(skb) else { return 0 };
         (EP_RECEIVERS.get(&destination).is_some() || EP_RECEIVERS.get(&source).is_some()) as i32
     }
 }
 
-/// The two ends of an IP packet without IPv6 extension headers, which TCP on the loopback never has.
+/// The two ends of a packet of TCP. IPv6 extension headers are not read: TCP has none in practice.
 #[inline(always)]
-unsafe fn receivers(header: u64, protocol: u16) -> Option<(Receiver, Receiver)> {
+pub(crate) unsafe fn tcp_ends(skb: *const u8) -> Option<(Receiver, Receiver)> {
     let (mut source, mut destination) = (Receiver::default(), Receiver::default());
     let mut ports = [0_u16; 2];
     unsafe {
-        let length = if protocol == ETH_IPV4 {
-            // Words of an IPv4 header, RFC 791: 0 version and length, 3 source, 4 destination.
+        let header = field::<u64>(skb, OFF_SKB_HEAD.load()) + field::<u16>(skb, OFF_SKB_NETWORK_HEADER.load()) as u64;
+        let protocol: u16 = field(skb, OFF_SKB_PROTOCOL.load());
+        let (length, transport) = if protocol == ETH_IPV4 {
+            // Words of an IPv4 header, RFC 791: 0 version and length, 2 protocol, 3 source, 4 destination.
             let mut words = [0_u32; 5];
             if !load(header, &mut words) {
                 return None;
             }
             source.address[0] = words[3];
             destination.address[0] = words[4];
-            (words[0] & 0x0f) as u64 * 4
+            ((words[0] & 0x0f) as u64 * 4, (words[2] >> 8) as u8)
         } else if protocol == ETH_IPV6 {
+            // RFC 8200: 1 payload length and next header, 2–5 source, 6–9 destination.
             let mut words = [0_u32; 10];
             if !load(header, &mut words) {
                 return None;
             }
             source.address = [words[2], words[3], words[4], words[5]];
             destination.address = [words[6], words[7], words[8], words[9]];
-            40
+            (40, (words[1] >> 16) as u8)
         } else {
             return None;
         };
-        if !load(header + length, &mut ports) {
+        if transport != IPPROTO_TCP || !load(header + length, &mut ports) {
             return None;
         }
     }

@@ -19,6 +19,8 @@ mod kernel;
 mod maps;
 mod packet;
 mod report;
+mod sockets;
+mod storage;
 mod sweep;
 mod traffic;
 
@@ -87,6 +89,23 @@ pub fn eyepiece_sweep(ctx: TcContext) -> i32 {
 #[btf_tracepoint(function = "kfree_skb")]
 pub fn eyepiece_drop(ctx: BtfTracePointContext) -> i32 {
     drops::dropped(&ctx);
+    0
+}
+
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub fn eyepiece_socket(ctx: BtfTracePointContext) -> i32 {
+    sockets::changed(&ctx);
+    0
+}
+
+/// An iterator, for which aya has no attribute.
+///
+/// # Safety
+/// Called by the kernel, with the arguments of its `task_file`.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task_file")]
+pub unsafe fn eyepiece_open_socket(ctx: *mut core::ffi::c_void) -> i32 {
+    sockets::opened_before(ctx.cast());
     0
 }
 

@@ -1,11 +1,13 @@
 //! The maps; names and types as in `eyepiece_wire`, sizes set by user space before loading.
 
-use aya_ebpf::btf_maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, PerfEventByteArray, RingBuf};
+use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, PerCpuHashMap, PerfEventByteArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use eyepiece_wire::{
-    Connection, DropKey, Header, IgnoredFunction, IgnoredPlace, Interface, Key4, Key6, MAX_CAPTURE, Receiver,
+    Connection, DropKey, Header, IgnoredFunction, IgnoredPlace, Interface, Key4, Key6, MAX_CAPTURE, Process, Receiver,
     TraceNotify, Tunnel, Untracked, UntrackedKey,
 };
+
+use crate::storage::SocketStorage;
 
 /// Room for the largest record.
 #[repr(C, align(8))]
@@ -36,6 +38,12 @@ pub(crate) static EP_FUNCTIONS: HashMap<IgnoredFunction, u32, 64> = HashMap::new
 pub(crate) static EP_PLACES: HashMap<IgnoredPlace, u32, 4096> = HashMap::new();
 #[btf_map]
 pub(crate) static EP_RECEIVERS: HashMap<Receiver, u32, { eyepiece_wire::MAX_RECEIVERS }> = HashMap::new();
+#[btf_map]
+pub(crate) static EP_SOCKETS: SocketStorage = SocketStorage::new();
+#[btf_map]
+pub(crate) static EP_LISTENERS: LruHashMap<Receiver, u64, { eyepiece_wire::MAX_LISTENERS }> = LruHashMap::new();
+#[btf_map]
+pub(crate) static EP_PROCESSES: LruHashMap<u64, Process, { eyepiece_wire::MAX_PROCESSES }> = LruHashMap::new();
 #[btf_map]
 pub(crate) static EP_TUNNELS: HashMap<Tunnel, u32, 1024> = HashMap::new();
 #[btf_map]

@@ -42,6 +42,8 @@ pub(crate) struct Report {
     pub(crate) held_bytes: u64,
     /// As `eyepiece_wire::Header::cgroup`.
     pub(crate) cgroup: u64,
+    /// As `eyepiece_wire::Header::process`.
+    pub(crate) process: u64,
     pub(crate) ingress_ifindex: u32,
     pub(crate) reason: u8,
     pub(crate) answered_by: u8,
@@ -87,6 +89,8 @@ pub(crate) unsafe fn state(entry: *mut Connection, info: &PacketInfo) -> u8 {
             (*entry).closing = 0;
             (*entry).origin = info.half;
             (*entry).created = info.now;
+            (*entry).cgroup = 0;
+            (*entry).process = 0;
             return REASON_NEW;
         }
         if info.flags & (TCP_FIN | TCP_RST) != 0 {

@@ -6,6 +6,7 @@ mod measured;
 use std::hint::black_box;
 
 use eyepiece::pipeline::metrics::{Aggregation, Config, Contexts, MetricContexts};
+use eyepiece_config::Handler;
 use eyepiece_flow::event::KernelDrop;
 use eyepiece_flow::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, L4, TcpFlags, Verdict};
 use eyepiece_flow::interner::Symbols;
@@ -73,6 +74,9 @@ fn l4(percent: u8) -> L4 {
     }
 }
 
+/// The contexts of the default settings.
+const DEFAULT: &str = "workload|app|container|pod|unit|dns|name";
+
 fn contexts(text: &str) -> MetricContexts {
     let context = text.parse().expect("a context");
     MetricContexts::usual(&context, &context)
@@ -82,9 +86,16 @@ fn contexts(text: &str) -> MetricContexts {
 fn unlike() -> MetricContexts {
     let both = |text: &str| {
         let context: eyepiece::pipeline::metrics::Context = text.parse().expect("a context");
-        Contexts { source: context.clone(), destination: context }
+        Contexts::of(&context, &context)
     };
     MetricContexts { drop: both("name"), flows: both("name|ip"), tcp: both("identity"), io: both("ip") }
+}
+
+/// The contexts of the default settings, and of drops the labels of a usual handler.
+fn labelled_drops() -> MetricContexts {
+    let line = "drop:sourceContext=pod|ip;labelsContext=source_ip,destination_app,traffic_direction";
+    let handler: Handler = line.parse().expect("a handler");
+    MetricContexts { drop: (&handler.contexts).into(), ..contexts(DEFAULT) }
 }
 
 fn main() {
@@ -97,6 +108,8 @@ fn main() {
             ("name", contexts("name")),
             ("reserved-identity|ip", contexts("reserved-identity|ip")),
             ("unlike", unlike()),
+            ("by default", contexts(DEFAULT)),
+            ("labelled drops", labelled_drops()),
         ] {
             let mut aggregation = Aggregation::new(Config { contexts, ..Config::default() }, 0);
             let name = format!("contexts {text}, {endpoints} endpoints");
@@ -105,7 +118,7 @@ fn main() {
                     aggregation.count(black_box(flow), InterfaceKind::Uplink);
                 }
             });
-            measured.push((name, text == "name", baseline, counted));
+            measured.push((name, matches!(text, "name" | "by default"), baseline, counted));
         }
     }
     let flows = mix(10);

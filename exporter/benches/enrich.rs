@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use eyepiece::metadata::provider::{Change, ChangeReceiver as _, Entity, Key, Provider, Target};
 use eyepiece::metadata::registry::Registry;
-use eyepiece::metadata::{InterfaceInfo, Publisher, Snapshot, Tables};
+use eyepiece::metadata::{InterfaceInfo, Publisher, Snapshot, Tables, WantedTexts};
 use eyepiece::pipeline::enrich::enrich;
 use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow};
 use eyepiece_flow::interner::Symbols;
@@ -86,7 +86,7 @@ fn entry(number: u32, name: &str) -> (Key, Target) {
 fn registry(addresses: u32) -> (Arc<Registry>, Publisher) {
     let symbols = Symbols::default();
     let publisher = Publisher::new(Tables::new(&symbols));
-    let registry = Registry::new(symbols, publisher.clone(), Vec::new());
+    let registry = Registry::new(symbols, publisher.clone(), WantedTexts::default());
     registry.replace(Provider::Kubernetes, (0..addresses).map(|number| entry(number, "shop")).collect());
     registry.publish();
     (registry, publisher)

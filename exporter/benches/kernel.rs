@@ -145,6 +145,7 @@ impl Reading {
             buffer: object.map(if ring { map::RING } else { map::PERF }).expect("map"),
             emit: object.map(map::EMIT).expect("map"),
             counters: object.map(map::COUNTERS).expect("map"),
+            processes: object.map(map::PROCESSES).expect("map"),
             drop_program: None,
             totals: receiver,
             damaged: Number::default(),

@@ -112,6 +112,7 @@ fn start(path: &Path, telemetry: &Telemetry) -> (pipeline::Handle, std::thread::
         names: Publisher::new(Tables::new(&symbols)).reader(),
         symbols: symbols.clone(),
         learn: Box::new(|_, _: IpAddr, _| {}),
+        learn_process: Box::new(|_| {}),
         aggregation: Aggregation::new(metrics::Config::default(), unix_now()),
         hooks: Vec::new(),
         sinks: Vec::new(),

@@ -67,6 +67,14 @@ pub mod attribute {
     pub const DNS_ANSWERS: &str = "dns.answers";
     /// Name that was asked for.
     pub const DNS_QUESTION_NAME: &str = "dns.question.name";
+    /// The entity's further attributes, a map.
+    pub const ENTITY_DESCRIPTION: &str = "entity.description";
+    /// The entity's identifying attributes, a map of texts.
+    pub const ENTITY_ID: &str = "entity.id";
+    /// Seconds after which an unchanged entity is reported again; 0 stands for never.
+    pub const ENTITY_REPORT_INTERVAL: &str = "entity.report.interval";
+    /// Type of the entity.
+    pub const ENTITY_TYPE: &str = "entity.type";
     /// Kind of an event that is no flow.
     pub const EYEPIECE_EVENT_KIND: &str = "eyepiece.event.kind";
     /// Which kernel hook.
@@ -151,6 +159,8 @@ pub mod attribute {
     pub const HUBBLE_DEBUG_EVENT_MESSAGE: &str = "hubble.debug_event.message";
     /// What the datapath did, by the name in Hubble's `flow.DebugEventType`.
     pub const HUBBLE_DEBUG_EVENT_TYPE: &str = "hubble.debug_event.type";
+    /// Application of the destination, by its label `app.kubernetes.io/name`, `k8s-app` or `app`.
+    pub const HUBBLE_DESTINATION_APP: &str = "hubble.destination.app";
     /// DNS names of the destination, as those that asked for them know it.
     pub const HUBBLE_DESTINATION_DNS_NAMES: &str = "hubble.destination.dns_names";
     /// Id of the local endpoint that the packet is for.
@@ -165,6 +175,10 @@ pub mod attribute {
     pub const HUBBLE_DESTINATION_NAME: &str = "hubble.destination.name";
     /// Namespace of the Kubernetes service that the destination belongs to.
     pub const HUBBLE_DESTINATION_SERVICE_NAMESPACE: &str = "hubble.destination.service.namespace";
+    /// Kind of the first workload that the destination's pod belongs to.
+    pub const HUBBLE_DESTINATION_WORKLOAD_KIND: &str = "hubble.destination.workload.kind";
+    /// First workload that the destination's pod belongs to.
+    pub const HUBBLE_DESTINATION_WORKLOAD_NAME: &str = "hubble.destination.workload.name";
     /// What the destination's pod belongs to, as `Kind/name`, where no attribute of Kubernetes names its kind.
     pub const HUBBLE_DESTINATION_WORKLOADS: &str = "hubble.destination.workloads";
     /// Types of records in the answer.
@@ -197,6 +211,12 @@ pub mod attribute {
     pub const HUBBLE_EMITTER_VERSION: &str = "hubble.emitter.version";
     /// Whether the packet was or will be encrypted.
     pub const HUBBLE_ENCRYPTED: &str = "hubble.encrypted";
+    /// Its security identity: `hubble.source.identity`.
+    pub const HUBBLE_ENTITY_IDENTITY: &str = "hubble.entity.identity";
+    /// Its labels: `hubble.source.labels`.
+    pub const HUBBLE_ENTITY_LABELS: &str = "hubble.entity.labels";
+    /// The name by which flows and metrics show the entity: `hubble.source.name`.
+    pub const HUBBLE_ENTITY_NAME: &str = "hubble.entity.name";
     /// Destination link layer address.
     pub const HUBBLE_ETHERNET_DESTINATION: &str = "hubble.ethernet.destination";
     /// Source link layer address.
@@ -265,6 +285,8 @@ pub mod attribute {
     pub const HUBBLE_SOCK_TRANSLATION_POINT: &str = "hubble.sock.translation_point";
     /// Source address in the packet's header, where `source.address` is the one before translation.
     pub const HUBBLE_SOURCE_ADDRESS_TRANSLATED: &str = "hubble.source.address_translated";
+    /// Application of the source, by its label `app.kubernetes.io/name`, `k8s-app` or `app`.
+    pub const HUBBLE_SOURCE_APP: &str = "hubble.source.app";
     /// DNS names of the source, as those that asked for them know it.
     pub const HUBBLE_SOURCE_DNS_NAMES: &str = "hubble.source.dns_names";
     /// Id of the local endpoint that sent the packet.
@@ -279,6 +301,10 @@ pub mod attribute {
     pub const HUBBLE_SOURCE_NAME: &str = "hubble.source.name";
     /// Namespace of the Kubernetes service that the source belongs to.
     pub const HUBBLE_SOURCE_SERVICE_NAMESPACE: &str = "hubble.source.service.namespace";
+    /// Kind of the first workload that the source's pod belongs to.
+    pub const HUBBLE_SOURCE_WORKLOAD_KIND: &str = "hubble.source.workload.kind";
+    /// First workload that the source's pod belongs to.
+    pub const HUBBLE_SOURCE_WORKLOAD_NAME: &str = "hubble.source.workload.name";
     /// What the source's pod belongs to, as `Kind/name`, where no attribute of Kubernetes names its kind.
     pub const HUBBLE_SOURCE_WORKLOADS: &str = "hubble.source.workloads";
     /// The flow in a few words, as Hubble's summary field; of ARP, which address asks for which.
@@ -309,18 +335,36 @@ pub mod attribute {
     pub const HUBBLE_VRRP_TYPE: &str = "hubble.vrrp.type";
     /// Virtual router id of the VRRP message.
     pub const HUBBLE_VRRP_VRID: &str = "hubble.vrrp.vrid";
-    /// Cluster of the exporter, as an attribute of the resource; of a flow, that of the node that observed it.
+    /// Cluster of the exporter, as an attribute of the resource; of an entity, its own; of a flow, that of the node that observed it.
     pub const K8S_CLUSTER_NAME: &str = "k8s.cluster.name";
     /// Name of the container in its pod.
     pub const K8S_CONTAINER_NAME: &str = "k8s.container.name";
-    /// Namespace of the pod that the event is about.
+    /// CronJob of the pod.
+    pub const K8S_CRONJOB_NAME: &str = "k8s.cronjob.name";
+    /// DaemonSet of the pod.
+    pub const K8S_DAEMONSET_NAME: &str = "k8s.daemonset.name";
+    /// Deployment of the pod.
+    pub const K8S_DEPLOYMENT_NAME: &str = "k8s.deployment.name";
+    /// Job of the pod.
+    pub const K8S_JOB_NAME: &str = "k8s.job.name";
+    /// Namespace of the pod or service that the event is about.
     pub const K8S_NAMESPACE_NAME: &str = "k8s.namespace.name";
-    /// Node that observed the flow.
+    /// Node of the pod; of a flow, that which observed it.
     pub const K8S_NODE_NAME: &str = "k8s.node.name";
+    /// Uid of the node.
+    pub const K8S_NODE_UID: &str = "k8s.node.uid";
     /// Name of the pod that the event is about.
     pub const K8S_POD_NAME: &str = "k8s.pod.name";
     /// Uid of the pod.
     pub const K8S_POD_UID: &str = "k8s.pod.uid";
+    /// ReplicaSet of the pod.
+    pub const K8S_REPLICASET_NAME: &str = "k8s.replicaset.name";
+    /// Name of the service.
+    pub const K8S_SERVICE_NAME: &str = "k8s.service.name";
+    /// Uid of the service.
+    pub const K8S_SERVICE_UID: &str = "k8s.service.uid";
+    /// StatefulSet of the pod.
+    pub const K8S_STATEFULSET_NAME: &str = "k8s.statefulset.name";
     /// Id of the record, the same in a replay.
     pub const LOG_RECORD_UID: &str = "log.record.uid";
     /// Topic of the message.
@@ -341,6 +385,8 @@ pub mod attribute {
     pub const OS_TYPE: &str = "os.type";
     /// `true` on the series of what the limit of series left out; its only attribute.
     pub const OTEL_METRIC_OVERFLOW: &str = "otel.metric.overflow";
+    /// When the process began.
+    pub const PROCESS_CREATION_TIME: &str = "process.creation.time";
     /// Name of the process's program.
     pub const PROCESS_EXECUTABLE_NAME: &str = "process.executable.name";
     /// Id of the process.
@@ -401,8 +447,12 @@ pub mod attribute {
     pub const SOURCE_SERVICE_NAME: &str = "source.service.name";
     /// Project of docker compose that the source belongs to, as `service.namespace` is of a resource.
     pub const SOURCE_SERVICE_NAMESPACE: &str = "source.service.namespace";
+    /// Name of the unit.
+    pub const SYSTEMD_UNIT_NAME: &str = "systemd.unit.name";
     /// URL of the request; a password in it is redacted.
     pub const URL_FULL: &str = "url.full";
+    /// The user whose manager has the unit.
+    pub const USER_ID: &str = "user.id";
 
     /// All of them, ordered by name.
     pub const ALL: &[Attribute] = &[
@@ -437,6 +487,10 @@ pub mod attribute {
         Attribute { name: DESTINATION_SERVICE_NAMESPACE, r#type: Type::String },
         Attribute { name: DNS_ANSWERS, r#type: Type::Strings },
         Attribute { name: DNS_QUESTION_NAME, r#type: Type::String },
+        Attribute { name: ENTITY_DESCRIPTION, r#type: Type::Map },
+        Attribute { name: ENTITY_ID, r#type: Type::Map },
+        Attribute { name: ENTITY_REPORT_INTERVAL, r#type: Type::Int },
+        Attribute { name: ENTITY_TYPE, r#type: Type::String },
         Attribute { name: EYEPIECE_EVENT_KIND, r#type: Type::String },
         Attribute { name: EYEPIECE_HOOK_NAME, r#type: Type::String },
         Attribute { name: EYEPIECE_METRIC_NAME, r#type: Type::String },
@@ -479,12 +533,15 @@ pub mod attribute {
         Attribute { name: HUBBLE_DEBUG_EVENT_HASH, r#type: Type::Int },
         Attribute { name: HUBBLE_DEBUG_EVENT_MESSAGE, r#type: Type::String },
         Attribute { name: HUBBLE_DEBUG_EVENT_TYPE, r#type: Type::String },
+        Attribute { name: HUBBLE_DESTINATION_APP, r#type: Type::String },
         Attribute { name: HUBBLE_DESTINATION_DNS_NAMES, r#type: Type::Strings },
         Attribute { name: HUBBLE_DESTINATION_ENDPOINT_ID, r#type: Type::Int },
         Attribute { name: HUBBLE_DESTINATION_IDENTITY, r#type: Type::Int },
         Attribute { name: HUBBLE_DESTINATION_LABELS, r#type: Type::Strings },
         Attribute { name: HUBBLE_DESTINATION_NAME, r#type: Type::String },
         Attribute { name: HUBBLE_DESTINATION_SERVICE_NAMESPACE, r#type: Type::String },
+        Attribute { name: HUBBLE_DESTINATION_WORKLOAD_KIND, r#type: Type::String },
+        Attribute { name: HUBBLE_DESTINATION_WORKLOAD_NAME, r#type: Type::String },
         Attribute { name: HUBBLE_DESTINATION_WORKLOADS, r#type: Type::Strings },
         Attribute { name: HUBBLE_DNS_ANSWER_TYPES, r#type: Type::Strings },
         Attribute { name: HUBBLE_DNS_CNAMES, r#type: Type::Strings },
@@ -500,6 +557,9 @@ pub mod attribute {
         Attribute { name: HUBBLE_EMITTER_NAME, r#type: Type::String },
         Attribute { name: HUBBLE_EMITTER_VERSION, r#type: Type::String },
         Attribute { name: HUBBLE_ENCRYPTED, r#type: Type::Boolean },
+        Attribute { name: HUBBLE_ENTITY_IDENTITY, r#type: Type::Int },
+        Attribute { name: HUBBLE_ENTITY_LABELS, r#type: Type::Strings },
+        Attribute { name: HUBBLE_ENTITY_NAME, r#type: Type::String },
         Attribute { name: HUBBLE_ETHERNET_DESTINATION, r#type: Type::String },
         Attribute { name: HUBBLE_ETHERNET_SOURCE, r#type: Type::String },
         Attribute { name: HUBBLE_EVENT_SUBTYPE, r#type: Type::String },
@@ -534,12 +594,15 @@ pub mod attribute {
         Attribute { name: HUBBLE_SOCK_COOKIE, r#type: Type::Int },
         Attribute { name: HUBBLE_SOCK_TRANSLATION_POINT, r#type: Type::String },
         Attribute { name: HUBBLE_SOURCE_ADDRESS_TRANSLATED, r#type: Type::String },
+        Attribute { name: HUBBLE_SOURCE_APP, r#type: Type::String },
         Attribute { name: HUBBLE_SOURCE_DNS_NAMES, r#type: Type::Strings },
         Attribute { name: HUBBLE_SOURCE_ENDPOINT_ID, r#type: Type::Int },
         Attribute { name: HUBBLE_SOURCE_IDENTITY, r#type: Type::Int },
         Attribute { name: HUBBLE_SOURCE_LABELS, r#type: Type::Strings },
         Attribute { name: HUBBLE_SOURCE_NAME, r#type: Type::String },
         Attribute { name: HUBBLE_SOURCE_SERVICE_NAMESPACE, r#type: Type::String },
+        Attribute { name: HUBBLE_SOURCE_WORKLOAD_KIND, r#type: Type::String },
+        Attribute { name: HUBBLE_SOURCE_WORKLOAD_NAME, r#type: Type::String },
         Attribute { name: HUBBLE_SOURCE_WORKLOADS, r#type: Type::Strings },
         Attribute { name: HUBBLE_SUMMARY, r#type: Type::String },
         Attribute { name: HUBBLE_TCP_FLAG, r#type: Type::String },
@@ -557,10 +620,19 @@ pub mod attribute {
         Attribute { name: HUBBLE_VRRP_VRID, r#type: Type::Int },
         Attribute { name: K8S_CLUSTER_NAME, r#type: Type::String },
         Attribute { name: K8S_CONTAINER_NAME, r#type: Type::String },
+        Attribute { name: K8S_CRONJOB_NAME, r#type: Type::String },
+        Attribute { name: K8S_DAEMONSET_NAME, r#type: Type::String },
+        Attribute { name: K8S_DEPLOYMENT_NAME, r#type: Type::String },
+        Attribute { name: K8S_JOB_NAME, r#type: Type::String },
         Attribute { name: K8S_NAMESPACE_NAME, r#type: Type::String },
         Attribute { name: K8S_NODE_NAME, r#type: Type::String },
+        Attribute { name: K8S_NODE_UID, r#type: Type::String },
         Attribute { name: K8S_POD_NAME, r#type: Type::String },
         Attribute { name: K8S_POD_UID, r#type: Type::String },
+        Attribute { name: K8S_REPLICASET_NAME, r#type: Type::String },
+        Attribute { name: K8S_SERVICE_NAME, r#type: Type::String },
+        Attribute { name: K8S_SERVICE_UID, r#type: Type::String },
+        Attribute { name: K8S_STATEFULSET_NAME, r#type: Type::String },
         Attribute { name: LOG_RECORD_UID, r#type: Type::String },
         Attribute { name: MESSAGING_DESTINATION_NAME, r#type: Type::String },
         Attribute { name: NETWORK_INTERFACE_NAME, r#type: Type::String },
@@ -571,6 +643,7 @@ pub mod attribute {
         Attribute { name: NETWORK_TYPE, r#type: Type::String },
         Attribute { name: OS_TYPE, r#type: Type::String },
         Attribute { name: OTEL_METRIC_OVERFLOW, r#type: Type::Boolean },
+        Attribute { name: PROCESS_CREATION_TIME, r#type: Type::String },
         Attribute { name: PROCESS_EXECUTABLE_NAME, r#type: Type::String },
         Attribute { name: PROCESS_PID, r#type: Type::Int },
         Attribute { name: SERVICE_INSTANCE_ID, r#type: Type::String },
@@ -601,7 +674,9 @@ pub mod attribute {
         Attribute { name: SOURCE_PROCESS_PID, r#type: Type::Int },
         Attribute { name: SOURCE_SERVICE_NAME, r#type: Type::String },
         Attribute { name: SOURCE_SERVICE_NAMESPACE, r#type: Type::String },
+        Attribute { name: SYSTEMD_UNIT_NAME, r#type: Type::String },
         Attribute { name: URL_FULL, r#type: Type::String },
+        Attribute { name: USER_ID, r#type: Type::String },
     ];
 }
 
@@ -1171,10 +1246,21 @@ pub mod metric {
             Usage { name: attribute::HUBBLE_DROP_REASON, required: false },
             Usage { name: attribute::HUBBLE_PROTOCOL, required: false },
             Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
-            Usage { name: attribute::SOURCE_ADDRESS, required: false },
             Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
-            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
             Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
         ],
     };
     /// Bytes from source to destination, each packet counted once per node.
@@ -1185,13 +1271,24 @@ pub mod metric {
         instrument: Instrument::Counter,
         attributes: &[
             Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
-            Usage { name: attribute::SOURCE_ADDRESS, required: false },
             Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
-            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
             Usage { name: attribute::NETWORK_TRANSPORT, required: false },
             Usage { name: attribute::SOURCE_PORT, required: false },
             Usage { name: attribute::DESTINATION_PORT, required: false },
             Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
         ],
     };
     /// Packets from source to destination, each counted once per node.
@@ -1202,13 +1299,24 @@ pub mod metric {
         instrument: Instrument::Counter,
         attributes: &[
             Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
-            Usage { name: attribute::SOURCE_ADDRESS, required: false },
             Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
-            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
             Usage { name: attribute::NETWORK_TRANSPORT, required: false },
             Usage { name: attribute::SOURCE_PORT, required: false },
             Usage { name: attribute::DESTINATION_PORT, required: false },
             Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
         ],
     };
     /// Flows that were seen.
@@ -1224,8 +1332,20 @@ pub mod metric {
             Usage { name: attribute::HUBBLE_VERDICT, required: false },
             Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
             Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
-            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
             Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
         ],
     };
     /// Bytes that passed an interface.
@@ -1272,10 +1392,21 @@ pub mod metric {
             Usage { name: attribute::HUBBLE_TCP_FLAG, required: false },
             Usage { name: attribute::NETWORK_TYPE, required: false },
             Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
-            Usage { name: attribute::SOURCE_ADDRESS, required: false },
             Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
-            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
             Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
         ],
     };
 
@@ -1352,6 +1483,10 @@ pub mod event {
     use super::attribute;
     use crate::{Event, Usage};
 
+    /// An entity is gone.
+    pub const ENTITY_DELETE: &str = "entity.delete";
+    /// An entity was found, has other attributes, or is still there.
+    pub const ENTITY_STATE: &str = "entity.state";
     /// Something happened in Cilium's agent.
     pub const HUBBLE_AGENT_EVENT: &str = "hubble.agent_event";
     /// A debug message of the datapath about a packet.
@@ -1365,6 +1500,22 @@ pub mod event {
 
     /// All of them, ordered by name.
     pub const ALL: &[Event] = &[
+        Event {
+            name: ENTITY_DELETE,
+            attributes: &[
+                Usage { name: attribute::ENTITY_TYPE, required: true },
+                Usage { name: attribute::ENTITY_ID, required: true },
+            ],
+        },
+        Event {
+            name: ENTITY_STATE,
+            attributes: &[
+                Usage { name: attribute::ENTITY_TYPE, required: true },
+                Usage { name: attribute::ENTITY_ID, required: true },
+                Usage { name: attribute::ENTITY_DESCRIPTION, required: false },
+                Usage { name: attribute::ENTITY_REPORT_INTERVAL, required: true },
+            ],
+        },
         Event {
             name: HUBBLE_AGENT_EVENT,
             attributes: &[
@@ -1564,12 +1715,130 @@ pub mod event {
     ];
 }
 
+/// Types of entities.
+pub mod entity {
+    use super::attribute;
+    use crate::EntityType;
+
+    /// All of them, ordered by name.
+    pub const ALL: &[EntityType] = &[
+        // A container of docker or podman, or of a pod.
+        EntityType {
+            name: "container",
+            identifying: &[
+                attribute::CONTAINER_ID,
+            ],
+            descriptive: &[
+                attribute::CONTAINER_NAME,
+                attribute::CONTAINER_IMAGE_NAME,
+                attribute::CONTAINER_IMAGE_TAGS,
+                attribute::CONTAINER_RUNTIME_NAME,
+                attribute::K8S_CONTAINER_NAME,
+                attribute::K8S_POD_UID,
+                attribute::HUBBLE_ENTITY_NAME,
+                attribute::HUBBLE_ENTITY_IDENTITY,
+                attribute::HUBBLE_ENTITY_LABELS,
+            ],
+        },
+        // A node of Kubernetes.
+        EntityType {
+            name: "k8s.node",
+            identifying: &[
+                attribute::K8S_NODE_UID,
+            ],
+            descriptive: &[
+                attribute::K8S_NODE_NAME,
+                attribute::K8S_CLUSTER_NAME,
+                attribute::HUBBLE_ENTITY_NAME,
+                attribute::HUBBLE_ENTITY_IDENTITY,
+                attribute::HUBBLE_ENTITY_LABELS,
+            ],
+        },
+        // A pod of Kubernetes.
+        EntityType {
+            name: "k8s.pod",
+            identifying: &[
+                attribute::K8S_POD_UID,
+            ],
+            descriptive: &[
+                attribute::K8S_POD_NAME,
+                attribute::K8S_NAMESPACE_NAME,
+                attribute::K8S_CLUSTER_NAME,
+                attribute::K8S_NODE_NAME,
+                attribute::K8S_DEPLOYMENT_NAME,
+                attribute::K8S_STATEFULSET_NAME,
+                attribute::K8S_DAEMONSET_NAME,
+                attribute::K8S_REPLICASET_NAME,
+                attribute::K8S_JOB_NAME,
+                attribute::K8S_CRONJOB_NAME,
+                attribute::K8S_SERVICE_NAME,
+                attribute::HUBBLE_ENTITY_NAME,
+                attribute::HUBBLE_ENTITY_IDENTITY,
+                attribute::HUBBLE_ENTITY_LABELS,
+            ],
+        },
+        // A service of Kubernetes.
+        EntityType {
+            name: "k8s.service",
+            identifying: &[
+                attribute::K8S_SERVICE_UID,
+            ],
+            descriptive: &[
+                attribute::K8S_SERVICE_NAME,
+                attribute::K8S_NAMESPACE_NAME,
+                attribute::K8S_CLUSTER_NAME,
+                attribute::HUBBLE_ENTITY_NAME,
+            ],
+        },
+        // A process outside of units and containers.
+        EntityType {
+            name: "process",
+            identifying: &[
+                attribute::PROCESS_PID,
+                attribute::PROCESS_CREATION_TIME,
+            ],
+            descriptive: &[
+                attribute::PROCESS_EXECUTABLE_NAME,
+                attribute::HUBBLE_ENTITY_IDENTITY,
+                attribute::HUBBLE_ENTITY_LABELS,
+            ],
+        },
+        // A service of docker's compose; its containers are its instances.
+        EntityType {
+            name: "service",
+            identifying: &[
+                attribute::SERVICE_NAME,
+                attribute::SERVICE_NAMESPACE,
+            ],
+            descriptive: &[
+            ],
+        },
+        // A unit of systemd.
+        EntityType {
+            name: "systemd.unit",
+            identifying: &[
+                attribute::SYSTEMD_UNIT_NAME,
+                attribute::USER_ID,
+            ],
+            descriptive: &[
+                attribute::HUBBLE_ENTITY_IDENTITY,
+                attribute::HUBBLE_ENTITY_LABELS,
+            ],
+        },
+    ];
+}
+
 /// The label of Hubble's metrics that carries the same as an attribute.
 pub fn hubble_label(name: &str) -> Option<&'static str> {
     Some(match name {
-        attribute::DESTINATION_ADDRESS => "destination",
+        attribute::DESTINATION_ADDRESS => "destination_ip",
+        attribute::DESTINATION_K8S_NAMESPACE_NAME => "destination_namespace",
+        attribute::DESTINATION_K8S_POD_NAME => "destination_pod",
         attribute::DESTINATION_PORT => "destination_port",
+        attribute::HUBBLE_DESTINATION_APP => "destination_app",
         attribute::HUBBLE_DESTINATION_NAME => "destination",
+        attribute::HUBBLE_DESTINATION_WORKLOAD_KIND => "destination_workload_kind",
+        attribute::HUBBLE_DESTINATION_WORKLOAD_NAME => "destination_workload",
         attribute::HUBBLE_DROP_NETNS => "netns",
         attribute::HUBBLE_DROP_REASON => "reason",
         attribute::HUBBLE_EVENT_SUBTYPE => "subtype",
@@ -1577,7 +1846,10 @@ pub fn hubble_label(name: &str) -> Option<&'static str> {
         attribute::HUBBLE_LOST_SOURCE => "source",
         attribute::HUBBLE_POLICY_MATCH_TYPE => "match",
         attribute::HUBBLE_PROTOCOL => "protocol",
+        attribute::HUBBLE_SOURCE_APP => "source_app",
         attribute::HUBBLE_SOURCE_NAME => "source",
+        attribute::HUBBLE_SOURCE_WORKLOAD_KIND => "source_workload_kind",
+        attribute::HUBBLE_SOURCE_WORKLOAD_NAME => "source_workload",
         attribute::HUBBLE_TCP_FLAG => "flag",
         attribute::HUBBLE_TRAFFIC_DIRECTION => "traffic_direction",
         attribute::HUBBLE_VERDICT => "verdict",
@@ -1585,7 +1857,9 @@ pub fn hubble_label(name: &str) -> Option<&'static str> {
         attribute::NETWORK_IO_DIRECTION => "direction",
         attribute::NETWORK_TRANSPORT => "protocol",
         attribute::NETWORK_TYPE => "family",
-        attribute::SOURCE_ADDRESS => "source",
+        attribute::SOURCE_ADDRESS => "source_ip",
+        attribute::SOURCE_K8S_NAMESPACE_NAME => "source_namespace",
+        attribute::SOURCE_K8S_POD_NAME => "source_pod",
         attribute::SOURCE_PORT => "source_port",
         _ => return None,
     })

@@ -6,7 +6,7 @@
 #[rustfmt::skip]
 mod generated;
 
-pub use generated::{attribute, event, hubble_label, metric};
+pub use generated::{attribute, entity, event, hubble_label, metric};
 
 /// A metric of the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,17 @@ pub struct Event {
     pub name: &'static str,
     /// Attributes that its records may carry.
     pub attributes: &'static [Usage],
+}
+
+/// A type of the registry's entities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntityType {
+    /// Name, with dots.
+    pub name: &'static str,
+    /// The attributes that identify an entity; it has the first one.
+    pub identifying: &'static [&'static str],
+    /// Its further attributes.
+    pub descriptive: &'static [&'static str],
 }
 
 /// An attribute as a metric or an event uses it.
@@ -61,6 +72,8 @@ pub enum Type {
     Int,
     /// A boolean.
     Boolean,
+    /// A map of other attributes.
+    Map,
 }
 
 /// The kind of a metric's values, by OpenTelemetry's instruments.
@@ -90,6 +103,13 @@ impl Event {
     }
 }
 
+impl EntityType {
+    /// The registry's type of entities of this name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        entity::ALL.iter().find(|entity| entity.name == name)
+    }
+}
+
 impl Attribute {
     /// The registry's attribute of this name.
     pub fn find(name: &str) -> Option<&'static Self> {
@@ -100,7 +120,9 @@ impl Attribute {
 
 #[cfg(test)]
 mod tests {
-    use super::{Attribute, Event, Instrument, Metric, Type, Usage, attribute, event, hubble_label, metric};
+    use super::{
+        Attribute, EntityType, Event, Instrument, Metric, Type, Usage, attribute, entity, event, hubble_label, metric,
+    };
 
     #[test]
     fn definitions_are_found_by_name() {
@@ -112,6 +134,9 @@ mod tests {
         }
         for attribute in attribute::ALL {
             assert_eq!(Attribute::find(attribute.name), Some(attribute));
+        }
+        for entity in entity::ALL {
+            assert_eq!(EntityType::find(entity.name), Some(entity));
         }
         assert_eq!(
             (Metric::find("hubble.no"), Event::find("hubble.no"), Attribute::find("hubble.no")),
@@ -130,6 +155,7 @@ mod tests {
             (attribute::DESTINATION_PORT, Type::Int),
             (attribute::DNS_ANSWERS, Type::Strings),
             (attribute::OTEL_METRIC_OVERFLOW, Type::Boolean),
+            (attribute::ENTITY_ID, Type::Map),
             (attribute::SOURCE_ADDRESS, Type::String),
         ] {
             assert_eq!(Attribute::find(name).map(|attribute| attribute.r#type), Some(r#type), "{name}");

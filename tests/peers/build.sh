@@ -14,7 +14,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/peers/versions
 . "$here/versions"
 
-all=(otelcol harness packets cilium-dbg hubble hubble-relay grpcurl kube-apiserver kubectl docker-compose)
+all=(otelcol harness packets cilium-dbg hubble hubble-relay grpcurl kube-apiserver kubectl kubelet docker-compose)
 
 # What decides a peer's contents: its version, then the files beside this script that are hashed into its stamp.
 inputs() {
@@ -25,7 +25,7 @@ inputs() {
     cilium-dbg | hubble-relay) echo "$CILIUM" ;;
     hubble) echo "$HUBBLE" ;;
     grpcurl) echo "$GRPCURL" ;;
-    kube-apiserver | kubectl) echo "$KUBERNETES" ;;
+    kube-apiserver | kubectl | kubelet) echo "$KUBERNETES" ;;
     docker-compose) echo "$COMPOSE" ;;
     *) fail "unknown peer: $1 (known: ${all[*]})" ;;
     esac
@@ -125,6 +125,10 @@ build_kube-apiserver() {
 
 build_kubectl() {
     kubernetes "$1" kubectl
+}
+
+build_kubelet() {
+    kubernetes "$1" kubelet
 }
 
 build_docker-compose() {

@@ -1,16 +1,17 @@
 //! A docker daemon of Debian's, with folders, mounts and a network namespace of its own, and an image of busybox.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
+use crate::control_group::ControlGroup;
 use crate::namespace::{Inside, Namespace, remove_leftovers, run_command};
+use crate::peer;
 use crate::process::Background;
 
 /// Name of the image, whose one program is `/busybox`.
@@ -35,11 +36,13 @@ const OWN_RUN: [&str; 6] =
 /// A running daemon. Dropping it removes its containers, networks, mounts, processes and control groups.
 #[derive(Debug)]
 pub struct Dockerd {
+    /// Killed first, not asked: docker 20.10 can hang in libnetwork when it removes many containers at a time.
     daemon: Option<Background>,
+    /// Has all containers.
+    group: ControlGroup,
+    /// Ends containerd and its shims.
     namespace: Namespace,
     folder: TempDir,
-    /// The control group of all containers, below that of each controller.
-    group: String,
 }
 
 impl Dockerd {
@@ -48,13 +51,7 @@ impl Dockerd {
     /// # Errors
     /// A sentence that names what is missing and its Debian package.
     pub fn available() -> Result<(), String> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        for (program, package) in [("dockerd", "docker.io"), ("docker", "docker.io"), ("busybox", "busybox-static")] {
-            let mut folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
-            if !folders.any(|folder| folder.join(program).is_file()) {
-                return Err(format!("there is no {program}: install {package}"));
-            }
-        }
+        peer::installed(&[("dockerd", "docker.io"), ("docker", "docker.io"), ("busybox", "busybox-static")])?;
         if !nix::unistd::geteuid().is_root() {
             return Err("dockerd wants root".to_owned());
         }
@@ -69,7 +66,7 @@ impl Dockerd {
         let name = format!("{PREFIX}{}-docker{number}", std::process::id());
         let (namespace, folder) = (Namespace::create(&name)?, tempfile::tempdir()?);
         std::fs::write(folder.path().join("daemon.json"), "{}")?;
-        let mut dockerd = Self { daemon: None, namespace, folder, group: name };
+        let mut dockerd = Self { daemon: None, group: ControlGroup::named(name), namespace, folder };
         dockerd.run()?;
         let tar = dockerd.folder.path().join("image.tar");
         run_command(Command::new("tar").arg("-cf").arg(&tar).args(["-C", "/bin", "busybox"]), "")
@@ -78,14 +75,14 @@ impl Dockerd {
         Ok(dockerd)
     }
 
-    /// The namespace of the daemon, its networks and its host's processes.
-    pub fn inside(&self) -> Inside {
-        self.namespace.inside()
-    }
-
     /// Path of its socket.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("docker.sock")
+    }
+
+    /// The network namespace that its networks are in.
+    pub fn inside(&self) -> &Inside {
+        &self.namespace
     }
 
     /// [`Self::run_docker`] with the words of a line.
@@ -136,7 +133,7 @@ impl Dockerd {
         let path = |name: &str| self.folder.path().join(name);
         let mut command = self.namespace.command("unshare");
         command.args(OWN_RUN).args(["sh", "dockerd", "--bridge", "none", "--iptables=false", "--ip6tables=false"]);
-        command.args(["--storage-driver", "vfs", "--cgroup-parent"]).arg(format!("/{}", self.group));
+        command.args(["--storage-driver", "vfs", "--cgroup-parent"]).arg(self.group.path());
         command.arg("--config-file").arg(path("daemon.json")).arg("--data-root").arg(path("data"));
         command.arg("--exec-root").arg(path("exec")).arg("--pidfile").arg(path("docker.pid"));
         command.arg("-H").arg(format!("unix://{}", self.socket().display()));
@@ -145,40 +142,4 @@ impl Dockerd {
         self.daemon = Some(daemon);
         Ok(())
     }
-
-    /// Folders of the containers' control group: one for each controller, or the only one.
-    fn groups(&self) -> Vec<PathBuf> {
-        let root = Path::new("/sys/fs/cgroup");
-        let controllers = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
-        let folders = controllers.chain([root.to_owned()]).map(|folder| folder.join(&self.group));
-        folders.filter(|folder| folder.is_dir()).collect()
-    }
-}
-
-impl Drop for Dockerd {
-    fn drop(&mut self) {
-        // Killed, not asked: docker 20.10 can hang in libnetwork when it removes many containers at a time. Its mounts
-        // are in a namespace of their own, and the network namespace ends containerd and its shims.
-        drop(self.daemon.take());
-        for group in self.groups() {
-            remove_group(&group);
-        }
-    }
-}
-
-/// Ends the processes of a control group and of those in it, and removes them.
-fn remove_group(group: &Path) {
-    for entry in std::fs::read_dir(group).into_iter().flatten().flatten() {
-        if entry.path().is_dir() {
-            remove_group(&entry.path());
-        }
-    }
-    let processes = || std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-    for pid in processes().lines().filter_map(|line| line.parse().ok()) {
-        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap_or_else(|error| eprintln!("kill {pid}: {error}"));
-    }
-    // A shim may remove it at the same time.
-    let remove = || (std::fs::remove_dir(group).is_ok() || !group.exists()).then_some(());
-    let removed = crate::eventually(PATIENCE, "the control group is in use", remove);
-    removed.unwrap_or_else(|error| eprintln!("{}: {error:#}", group.display()));
 }

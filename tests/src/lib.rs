@@ -10,6 +10,7 @@ pub mod bench_report;
 pub mod bpf;
 pub mod capture;
 pub mod collector;
+pub mod control_group;
 pub mod dockerd;
 pub mod drops;
 pub mod eyepiece;
@@ -36,11 +37,13 @@ pub mod sample;
 pub mod schema;
 pub mod skip;
 pub mod traffic;
+pub mod unified_group;
 pub mod uplink;
 pub mod watch;
 
 pub use capture::Capture;
 pub use collector::Collector;
+pub use control_group::ControlGroup;
 pub use dockerd::Dockerd;
 pub use eyepiece::Eyepiece;
 pub use fed::Fed;
@@ -52,6 +55,7 @@ pub use pki::Pki;
 pub use process::Background;
 pub use receiver::{Behaviour, Receiver};
 pub use relay::Relay;
+pub use unified_group::UnifiedGroup;
 pub use watch::Watch;
 
 /// Packets and bytes.

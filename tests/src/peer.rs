@@ -25,6 +25,20 @@ pub fn find(name: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// Whether programs, each with its Debian package, are installed: the text for [`skip!`](crate::skip!) if one is missing.
+///
+/// # Errors
+/// A sentence that names the program and the package.
+pub fn installed(programs: &[(&str, &str)]) -> Result<(), String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<_> = std::env::split_paths(&path).chain(["/usr/sbin".into()]).collect();
+    let is_missing = |program: &str| !folders.iter().any(|folder| folder.join(program).is_file());
+    match programs.iter().find(|(program, _)| is_missing(program)) {
+        Some((program, package)) => Err(format!("there is no {program}: install {package}")),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -26,6 +26,7 @@ pub fn traffic(hook: Hook, (ifindex, ingress_ifindex): (u32, u32), (packets, byt
         held_packets: 0,
         held_bytes: 0,
         cgroup: 0,
+        process: 0,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use eyepiece_semconv::{Attribute, Event, Instrument, Metric, Type, Usage};
+use eyepiece_semconv::{Attribute, EntityType, Event, Instrument, Metric, Type, Usage, attribute};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -19,7 +19,10 @@ pub fn of_logs(request: &ExportLogsServiceRequest) -> BTreeSet<String> {
         for record in of_resource.scope_logs.iter().flat_map(|scope| &scope.log_records) {
             let name = &record.event_name;
             match Event::find(name) {
-                Some(event) => check(name, event.attributes, &record.attributes, &mut violations),
+                Some(event) => {
+                    check(name, event.attributes, &record.attributes, &mut violations);
+                    check_entity(&record.attributes, &mut violations);
+                }
                 None => drop(violations.insert(format!("event {name:?} is not registered"))),
             }
         }
@@ -82,6 +85,38 @@ fn check(of: &str, usages: &[Usage], attributes: &[KeyValue], violations: &mut B
     violations.extend(missing.map(|usage| format!("{of} lacks {}", usage.name)));
 }
 
+/// Checks the maps of an entity event against the type of its entity: all of its id are texts, as the specification has it.
+fn check_entity(attributes: &[KeyValue], violations: &mut BTreeSet<String>) {
+    let Some(Value::StringValue(of)) = find(attributes, attribute::ENTITY_TYPE) else { return };
+    let Some(kind) = EntityType::find(of) else {
+        violations.insert(format!("entity {of} is not registered"));
+        return;
+    };
+    let entries = |name| match find(attributes, name) {
+        Some(Value::KvlistValue(list)) => list.values.as_slice(),
+        _ => &[],
+    };
+    let (id, description) = (entries(attribute::ENTITY_ID), entries(attribute::ENTITY_DESCRIPTION));
+    if kind.identifying.first().is_none_or(|first| find(id, first).is_none()) {
+        violations.insert(format!("entity {of} lacks {:?}", kind.identifying));
+    }
+    for (entries, registered) in [(id, kind.identifying), (description, kind.descriptive)] {
+        let unknown = entries.iter().filter(|entry| !registered.contains(&entry.key.as_str()));
+        violations.extend(unknown.map(|entry| format!("entity {of} has no attribute {}", entry.key)));
+    }
+    for entry in id {
+        if !matches!(find(id, &entry.key), Some(Value::StringValue(text)) if !text.is_empty()) {
+            violations.insert(format!("entity {of}: {} is no text", entry.key));
+        }
+    }
+    description.iter().for_each(|entry| check_attribute(of, entry, violations));
+}
+
+/// The value of an attribute.
+fn find<'a>(attributes: &'a [KeyValue], name: &str) -> Option<&'a Value> {
+    attributes.iter().find(|attribute| attribute.key == name)?.value.as_ref()?.value.as_ref()
+}
+
 fn check_resource(resource: Option<&Resource>, violations: &mut BTreeSet<String>) {
     for attribute in resource.map(|resource| resource.attributes.as_slice()).unwrap_or_default() {
         check_attribute("resource", attribute, violations);
@@ -102,6 +137,7 @@ fn check_attribute(of: &str, attribute: &KeyValue, violations: &mut BTreeSet<Str
             !list.values.is_empty() && list.values.iter().all(|value| is_text(&value.value))
         }
         (Type::Int, Some(Value::IntValue(_))) | (Type::Boolean, Some(Value::BoolValue(_))) => true,
+        (Type::Map, Some(Value::KvlistValue(map))) => !map.values.is_empty(),
         _ => false,
     };
     if !is_right {
@@ -111,8 +147,8 @@ fn check_attribute(of: &str, attribute: &KeyValue, violations: &mut BTreeSet<Str
 
 #[cfg(test)]
 mod tests {
-    use eyepiece_semconv::{attribute, event, metric};
-    use opentelemetry_proto::tonic::common::v1::AnyValue;
+    use eyepiece_semconv::{event, metric};
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValueList};
     use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
     use opentelemetry_proto::tonic::metrics::v1::{Gauge, ResourceMetrics, ScopeMetrics, Sum};
 
@@ -159,6 +195,33 @@ mod tests {
         let missing = log(event::HUBBLE_LOST_EVENTS, Vec::new());
         assert_eq!(missing.len(), 3, "{missing:?}");
         assert_eq!(log("hubble.no", Vec::new()).len(), 1);
+    }
+
+    #[test]
+    fn entity_of_other_form_is_found() {
+        let map = |values| Value::KvlistValue(KeyValueList { values });
+        let pid = |value| pair(attribute::PROCESS_PID, value);
+        let name = pair(attribute::PROCESS_EXECUTABLE_NAME, text("sshd"));
+        for (kind, id, description, expected) in [
+            ("process", vec![pid(text("7"))], name.clone(), None),
+            ("no.such", vec![pid(text("7"))], name.clone(), Some("entity no.such is not registered")),
+            ("process", vec![pid(Value::IntValue(7))], name.clone(), Some("entity process: process.pid is no text")),
+            ("container", vec![pid(text("7"))], name.clone(), Some("entity container lacks [\"container.id\"]")),
+            ("process", vec![pid(text("7"))], pid(Value::IntValue(7)), Some("process has no attribute process.pid")),
+            ("process", vec![], name, Some("entity.id is Some(KvlistValue")),
+        ] {
+            let attributes = vec![
+                pair(attribute::ENTITY_TYPE, text(kind)),
+                pair(attribute::ENTITY_ID, map(id)),
+                pair(attribute::ENTITY_DESCRIPTION, map(vec![description])),
+                pair(attribute::ENTITY_REPORT_INTERVAL, Value::IntValue(0)),
+            ];
+            let violations = log(event::ENTITY_STATE, attributes);
+            match expected {
+                Some(expected) => assert!(violations.iter().any(|found| found.contains(expected)), "{violations:?}"),
+                None => assert_eq!(violations, BTreeSet::new()),
+            }
+        }
     }
 
     #[test]

@@ -52,11 +52,11 @@ pub struct Kubernetes {
     pub scope: PodScope,
 }
 
-/// This machine's control groups.
+/// This machine's control groups and processes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MetadataCgroup {
-    /// Whether units, containers and processes are named by their control groups.
+    /// Whether units, containers and processes are named by their control groups and sockets.
     pub enabled: Switch,
 }
 

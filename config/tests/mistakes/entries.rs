@@ -1,6 +1,7 @@
 //! Values of the wrong type, and lists and tables with several wrong entries.
 
 use crate::mistakes;
+use crate::support::ok;
 
 #[test]
 fn every_wrong_entry_is_reported() {
@@ -13,6 +14,16 @@ fn every_wrong_entry_is_reported() {
             &["in the list, 1", "the list has an empty", "in the list, true"],
         ),
         ("metrics.contexts.source=node|name|zone", &["\"node\" is not known", "\"zone\" is not known"]),
+        (
+            "metrics.handlers=drop:sourceContext=node drop drop tcp:labelsContext=zone http httpV2",
+            &[
+                "in \"drop:sourceContext=node\", \"node\" is none of name, ip",
+                "in \"tcp:labelsContext=zone\", \"zone\" is none of source_ip",
+                "drop is listed twice",
+                "http and httpV2 exclude each other",
+            ],
+        ),
+        ("metrics.handlers=[1, \"drop:sourceContext=\"]", &["1 is a number", "in \"drop:sourceContext=\", \"\""]),
         ("otlp.headers=a b=1,c=2,d e=3", &["\"a b\" is no header", "\"d e\" is no header"]),
     ] {
         let (key, _) = set.split_once('=').unwrap();
@@ -60,4 +71,16 @@ fn wrong_types_are_reported() {
     ] {
         assert_eq!(mistakes(text, &[], &[]), [message], "{text}");
     }
+}
+
+#[test]
+fn skipped_handlers_cause_warnings() {
+    let loaded = ok("", &[], &["metrics.handlers=drop icmp flow-io kafka:sourceContext=topic"]);
+    let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+    let expected = ["icmp is not counted yet", "\"kafka\" is no handler of Hubble's metrics"].map(|wrong| {
+        format!(
+            "metrics.handlers (from --set metrics.handlers): {wrong}, it is skipped; use drop, flow, tcp or flow-io"
+        )
+    });
+    assert_eq!(warnings, expected);
 }

@@ -115,6 +115,8 @@ pub struct Connection {
     pub created: u64,
     /// Id of the control group of this machine's socket that sent a packet of it; 0 = none seen.
     pub cgroup: u64,
+    /// The [`crate::process_id`] of that socket; 0 = unknown.
+    pub process: u64,
     /// 1 = about to be removed: packets count as untracked.
     pub dead: u32,
     /// The half that opened the connection.
@@ -126,7 +128,7 @@ pub struct Connection {
     /// Padding: 0.
     pub pad: u8,
 }
-const _: () = assert!(size_of::<Connection>() == 136);
+const _: () = assert!(size_of::<Connection>() == 144);
 
 /// Items that one call of the sweep program handles.
 pub const SWEEP_BATCH: usize = 16;

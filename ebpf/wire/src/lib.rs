@@ -6,6 +6,7 @@
 
 mod connection;
 mod notify;
+mod process;
 mod record;
 
 pub use connection::{
@@ -16,6 +17,10 @@ pub use notify::{
     CAPTURE_FLAG_IPV6, CAPTURE_FLAG_L3_DEVICE, DROP_V0_LEN, DROP_V2_LEN, DebugCapture, DebugMessage, DropNotify,
     NOTIFY_CAPTURE, NOTIFY_DEBUG, NOTIFY_DROP, NOTIFY_TRACE, REASON_ESTABLISHED, REASON_NEW, REASON_RELATED,
     REASON_REPLY, REASON_UNKNOWN, TraceNotify,
+};
+pub use process::{
+    COMMAND_LEN, MAX_LISTENERS, MAX_PROCESSES, Process, RECORD_PROCESS, START_BITS, process_id, process_number,
+    process_start,
 };
 pub use record::{
     AnsweredBy, Counter, DropKey, FUNCTION_LEN, Header, Hook, IGNORE_ALWAYS, IGNORE_IN_FUNCTIONS, IGNORE_RECEIVER,
@@ -39,6 +44,10 @@ pub mod program {
     pub const TO_NETWORK_L3: &str = "eyepiece_to_network_l3";
     /// The kernel's drops, at `tp_btf/kfree_skb`.
     pub const DROP: &str = "eyepiece_drop";
+    /// The processes of sockets, at `tp_btf/inet_sock_set_state`.
+    pub const SOCKET: &str = "eyepiece_socket";
+    /// The processes of sockets that are open already, as an iterator of `task_file`.
+    pub const OPEN_SOCKET: &str = "eyepiece_open_socket";
     /// Takes totals out of the connection table and marks entries dead; attached nowhere, called by user space.
     pub const SWEEP: &str = "eyepiece_sweep";
     /// Does nothing: the baseline that the others are measured against.
@@ -79,6 +88,8 @@ pub mod map {
     pub const COUNTERS: &str = "EP_COUNTERS";
     /// [`crate::Tunnel`] → 1: outer packets of a tunnel device of this machine.
     pub const TUNNELS: &str = "EP_TUNNELS";
+    /// [`crate::process_id`] → [`crate::Process`].
+    pub const PROCESSES: &str = "EP_PROCESSES";
     /// Index 0: 1 while user space reads records, else 0.
     pub const EMIT: &str = "EP_EMIT";
 }
@@ -103,14 +114,29 @@ pub mod global {
     pub const OWN_NAMESPACE: &str = "OWN_NAMESPACE";
     /// u8: arguments of the kernel's kfree_skb tracepoint.
     pub const KFREE_SKB_ARGUMENTS: &str = "KFREE_SKB_ARGUMENTS";
+    /// u8: 1 = sockets lead to their processes.
+    pub const PROCESSES: &str = "PROCESSES";
     /// u32: the byte offset of `vlan_all` in `struct sk_buff` (kernel 6.2 and later), else [`u32::MAX`].
     pub const VLAN_OFFSET: &str = "OFF_SKB_VLAN";
     /// As [`OFFSETS`], from a socket to the id of its control group; [`u32::MAX`] each if the kernel has no control groups.
     pub const CGROUP_OFFSETS: &[(&str, &str, &str)] = &[
         ("OFF_SOCK_CGROUP", "sock", "sk_cgrp_data.cgroup"),
-        ("OFF_SOCK_STATE", "sock", "__sk_common.skc_state"),
         ("OFF_CGROUP_NODE", "cgroup", "kn"),
         ("OFF_NODE_ID", "kernfs_node", "id"),
+    ];
+    /// As [`OFFSETS`], of the programs that follow sockets to their processes.
+    pub const PROCESS_OFFSETS: &[(&str, &str, &str)] = &[
+        ("OFF_SOCK_PROTOCOL", "sock", "sk_protocol"),
+        ("OFF_SOCK_FAMILY", "sock", "__sk_common.skc_family"),
+        ("OFF_SOCK_ADDRESS4", "sock", "__sk_common.skc_rcv_saddr"),
+        ("OFF_SOCK_ADDRESS6", "sock", "__sk_common.skc_v6_rcv_saddr"),
+        ("OFF_SOCK_PORT", "inet_sock", "inet_sport"),
+        ("OFF_TASK_LEADER", "task_struct", "group_leader"),
+        ("OFF_TASK_NUMBER", "task_struct", "tgid"),
+        ("OFF_TASK_START", "task_struct", "start_boottime"),
+        ("OFF_TASK_COMMAND", "task_struct", "comm"),
+        ("OFF_TASK_FLAGS", "task_struct", "flags"),
+        ("OFF_SOCKET_SOCK", "socket", "sk"),
     ];
     /// u32 each: the byte offset of a field within a kernel struct, by global, struct and field.
     pub const OFFSETS: &[(&str, &str, &str)] = &[
@@ -131,6 +157,7 @@ pub mod global {
         ("OFF_DEV_TYPE", "net_device", "type"),
         ("OFF_ROUTE_DEV", "dst_entry", "dev"),
         ("OFF_SOCK_NET", "sock", "__sk_common.skc_net.net"),
+        ("OFF_SOCK_STATE", "sock", "__sk_common.skc_state"),
         ("OFF_NET_INUM", "net", "ns.inum"),
     ];
 }

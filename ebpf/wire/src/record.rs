@@ -92,15 +92,17 @@ pub struct Header {
     pub data_len: u32,
     /// The CPU that wrote the record.
     pub cpu: u16,
-    /// A [`Hook`].
+    /// A [`Hook`], or [`crate::RECORD_PROCESS`].
     pub hook: u8,
     /// A [`AnsweredBy`].
     pub answered_by: u8,
     /// Id of the control group of this machine's socket in its own network namespace, 0 = unknown: at egress hooks and in
     /// drops without ingress interface it sent the packets, else it receives them.
     pub cgroup: u64,
+    /// The [`crate::process_id`] of that socket, 0 = unknown.
+    pub process: u64,
 }
-const _: () = assert!(size_of::<Header>() == 80);
+const _: () = assert!(size_of::<Header>() == 88);
 
 /// The programs' view of an interface; value of `EP_INTERFACES`.
 #[repr(C)]

@@ -88,26 +88,17 @@ pub enum Notification {
         /// The number of rules.
         rule_count: i64,
     },
-    /// An endpoint's programs were built, or the build failed.
-    EndpointRegenerate {
+    /// An endpoint was created or deleted, its programs were built, or the build failed.
+    Endpoint {
         /// The endpoint.
         id: u64,
         /// Its labels.
         labels: Vec<String>,
         /// The error, empty if none.
         error: String,
-    },
-    /// An endpoint was created or deleted.
-    EndpointUpdate {
-        /// The endpoint.
-        id: u64,
-        /// Its labels.
-        labels: Vec<String>,
-        /// The error, empty if none.
-        error: String,
-        /// Its pod.
+        /// Its pod; of a build only in eyepiece's own notifications.
         pod_name: String,
-        /// Its pod's namespace.
+        /// Its pod's namespace; as `pod_name`.
         namespace: String,
         /// Its interface on the host; only in eyepiece's own notifications.
         interface: String,

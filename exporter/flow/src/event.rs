@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::fmt;
 use std::net::IpAddr;
 
+use eyepiece_wire::Process;
+
 use crate::record::Observed;
 
 pub use crate::loss::{Lost, LostSource};
@@ -16,6 +18,8 @@ pub enum Event<'a> {
     Raw(RawEvent<'a>),
     /// Packets and bytes that no event carried: read from the kernel's table by the sweeper.
     Totals(Totals),
+    /// A process of this machine that connects or listens. It comes before the events of its connections.
+    Process(Process),
     /// Events that the source could not deliver.
     Lost(Lost),
     /// A decoded flow or event of another Hubble server, with its own time and uuid.

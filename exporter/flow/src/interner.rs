@@ -1,6 +1,7 @@
 //! Interned names: flows carry a number, sinks look up the text.
 //!
-//! A name is either permanent or leased: it is freed with its last lease. A freed number is reused only after all others,
+//! A name is either permanent or leased: it is freed with its last lease. Followers hold a lease as well, and see when the
+//! others have none. A freed number is reused only after all others,
 //! so that a late reader does not take it for another name. The hot path never looks up a number.
 
 use std::collections::HashMap;
@@ -42,6 +43,8 @@ struct Table {
 struct Name {
     text: Arc<str>,
     leases: usize,
+    /// The leases of followers among them.
+    followers: usize,
     /// Kept without leases.
     is_permanent: bool,
 }
@@ -62,15 +65,16 @@ impl Table {
         let name = self.names.entry(number).or_insert_with(|| {
             let text: Arc<str> = text.into();
             self.numbers.insert(Arc::clone(&text), number);
-            Name { text, leases: 0, is_permanent: false }
+            Name { text, leases: 0, followers: 0, is_permanent: false }
         });
         (number, name)
     }
 
-    fn release(&mut self, number: u32) {
+    fn release(&mut self, number: u32, is_follower: bool) {
         let Entry::Occupied(mut entry) = self.names.entry(number) else { return };
         let name = entry.get_mut();
         name.leases = name.leases.saturating_sub(1);
+        name.followers = name.followers.saturating_sub(is_follower.into());
         if name.leases == 0 && !name.is_permanent {
             self.numbers.remove(&entry.remove().text);
         }
@@ -104,15 +108,25 @@ impl Symbols {
         let mut table = self.write();
         let (number, name) = table.name(text);
         name.leases += 1;
-        Lease { symbol: Symbol(number), text: Arc::clone(&name.text), symbols: self.clone() }
+        Lease { symbol: Symbol(number), text: Arc::clone(&name.text), symbols: self.clone(), is_follower: false }
     }
 
     /// Returns a lease of a symbol's name; `None` if it was freed or belongs to another table.
     pub fn hold(&self, symbol: Symbol) -> Option<Lease> {
+        self.lease_of(symbol, false)
+    }
+
+    /// As [`Symbols::hold`], for what refers to the name of a thing without having it: see [`Lease::is_gone`].
+    pub fn follow(&self, symbol: Symbol) -> Option<Lease> {
+        self.lease_of(symbol, true)
+    }
+
+    fn lease_of(&self, symbol: Symbol, is_follower: bool) -> Option<Lease> {
         let mut table = self.write();
         let name = table.names.get_mut(&symbol.0)?;
         name.leases += 1;
-        Some(Lease { symbol, text: Arc::clone(&name.text), symbols: self.clone() })
+        name.followers += usize::from(is_follower);
+        Some(Lease { symbol, text: Arc::clone(&name.text), symbols: self.clone(), is_follower })
     }
 
     /// Returns the text of a symbol; empty if it was freed or belongs to another table.
@@ -133,6 +147,7 @@ pub struct Lease {
     symbol: Symbol,
     text: Arc<str>,
     symbols: Symbols,
+    is_follower: bool,
 }
 
 impl Lease {
@@ -145,11 +160,17 @@ impl Lease {
     pub const fn text(&self) -> &Arc<str> {
         &self.text
     }
+
+    /// Returns whether only followers hold the name.
+    pub fn is_gone(&self) -> bool {
+        let table = self.symbols.0.read().unwrap_or_else(PoisonError::into_inner);
+        table.names.get(&self.symbol.0).is_some_and(|name| name.leases == name.followers && !name.is_permanent)
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.symbols.write().release(self.symbol.0);
+        self.symbols.write().release(self.symbol.0, self.is_follower);
     }
 }
 
@@ -183,6 +204,27 @@ mod tests {
         // Neither the next name nor the same text reuses the number.
         let (other, same) = (symbols.lease("veth1"), symbols.lease("veth0"));
         assert!(other.symbol() != symbol && same.symbol() != symbol);
+    }
+
+    #[test]
+    fn name_of_followers_alone_is_gone() {
+        let symbols = Symbols::default();
+        let owner = symbols.lease("web");
+        let [first, second] = [(); 2].map(|()| symbols.follow(owner.symbol()).expect("a name"));
+        assert!(!first.is_gone());
+        let again = symbols.lease("web");
+        drop(owner);
+        assert!(!first.is_gone(), "another thing has the name");
+        drop(again);
+        assert!(first.is_gone() && second.is_gone());
+        drop(first);
+        assert!(second.is_gone());
+        let back = symbols.lease("web");
+        assert_eq!((back.symbol(), second.is_gone()), (second.symbol(), false));
+        drop((back, second));
+        assert_eq!(symbols.count(), 1);
+        let permanent = symbols.follow(symbols.intern("host")).expect("a name");
+        assert!(!permanent.is_gone());
     }
 
     #[test]

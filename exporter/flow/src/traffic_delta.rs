@@ -24,6 +24,8 @@ pub struct TrafficDelta {
     /// Id of the control group of this machine's socket, in its own network namespace: the sender's or the receiver's, see
     /// [`TrafficDelta::source_cgroup`]; 0 = unknown.
     pub cgroup: u64,
+    /// Id of the process that opened that socket ([`eyepiece_wire::process_id`]); 0 = unknown.
+    pub process: u64,
 }
 
 impl TrafficDelta {
@@ -37,7 +39,8 @@ impl TrafficDelta {
         if self.is_sent_here() { 0 } else { self.cgroup }
     }
 
-    const fn is_sent_here(&self) -> bool {
+    /// Returns whether the socket is the sender's, and not the receiver's.
+    pub const fn is_sent_here(&self) -> bool {
         match self.hook {
             Hook::ToEndpoint | Hook::ToNetwork => true,
             Hook::FromEndpoint | Hook::FromNetwork => false,
@@ -69,6 +72,7 @@ pub(crate) const SAMPLE: TrafficDelta = TrafficDelta {
     held_packets: 0,
     held_bytes: 0,
     cgroup: 0,
+    process: 0,
 };
 
 #[cfg(test)]

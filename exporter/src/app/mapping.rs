@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use eyepiece_config as config;
-use eyepiece_config::{Settings, Signal};
+use eyepiece_config::{HandlerName, Settings, Signal, Switch};
 
 use crate::export::otlp::logs::LogsConfig;
 use crate::pipeline::metrics;
@@ -24,6 +24,7 @@ pub(super) fn datapath(all: &Settings) -> datapath::Config {
             buffer: settings.buffer_bytes(page),
             max_connections: settings.max_connections,
             drops: settings.drops,
+            processes: all.metadata.cgroup.enabled == Switch::On,
             debug: settings.debug,
             ..datapath::object::ProgramConfig::default()
         },
@@ -45,14 +46,32 @@ fn grace(settings: &config::Metrics) -> Duration {
 pub(super) fn aggregation(settings: &Settings) -> metrics::Config {
     // The totals of a recording must stay complete, however long it plays.
     let never_expires = settings.source.kind == config::SourceKind::Replay;
+    let interval = settings.otlp.metrics.interval;
     let settings = &settings.metrics;
-    let contexts = &settings.contexts;
     metrics::Config {
-        contexts: MetricContexts::usual(&Context::of(&contexts.source), &Context::of(&contexts.destination)),
+        contexts: contexts(settings),
         max_series: settings.max_series as usize,
         idle_expiry: if never_expires { Duration::ZERO } else { settings.idle_expiry },
+        gone_expiry: metrics::GONE_EXPIRY.max(interval),
         flow_detail: settings.flow_detail,
     }
+}
+
+/// Returns the contexts of the metrics: those of their handlers, else the general ones.
+pub(super) fn contexts(settings: &config::Metrics) -> MetricContexts {
+    let general = &settings.contexts;
+    let mut contexts = MetricContexts::usual(&Context::of(&general.source), &Context::of(&general.destination));
+    for handler in &settings.handlers {
+        let metric = match handler.name {
+            Some(HandlerName::Drop) => &mut contexts.drop,
+            Some(HandlerName::Flow) => &mut contexts.flows,
+            Some(HandlerName::Tcp) => &mut contexts.tcp,
+            Some(HandlerName::FlowIo) => &mut contexts.io,
+            _ => continue,
+        };
+        *metric = (&handler.contexts).into();
+    }
+    contexts
 }
 
 /// Returns the configuration of the log exporter.

@@ -6,20 +6,24 @@ use anyhow::Context as _;
 use eyepiece_config::{Enabled, Settings, SourceKind, Switch};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::record::Observed;
+use eyepiece_wire::Process;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::mapping;
+use crate::export::otlp::queue::LogSink;
 use crate::metadata::Publisher;
 use crate::metadata::cilium::{CiliumObserver, CiliumProvider};
 use crate::metadata::dns::{DnsObserver, DnsProvider};
 use crate::metadata::docker::DockerProvider;
+use crate::metadata::entity_events::report::report;
 use crate::metadata::file::FileProvider;
 use crate::metadata::kubernetes::Kubernetes;
-use crate::metadata::local::LocalProvider;
+use crate::metadata::local::{LocalProvider, ProcessObserver};
 use crate::metadata::provider::ChangeReceiver;
 use crate::metadata::registry::Registry;
-use crate::pipeline::{Hook, Next, metrics};
+use crate::pipeline::{Hook, LearnProcess, Next};
 use crate::support::capabilities::Capabilities;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
@@ -29,7 +33,27 @@ use crate::support::{capabilities, shutdown};
 pub(super) struct Providers {
     pub(super) registry: Arc<Registry>,
     runtime: Option<Runtime>,
-    _stop: watch::Sender<Option<Instant>>,
+    stop: watch::Sender<Option<Instant>>,
+}
+
+impl Providers {
+    /// Reports entities as log records, if the settings ask for it.
+    pub(super) fn report_entities(&self, settings: &Settings, logs: LogSink) {
+        if let Some(runtime) = self.runtime.as_ref().filter(|_| reports_entities(settings)) {
+            // The sink counts what finds no room.
+            let send = move |events| {
+                logs.send_entities(events);
+            };
+            let interval = settings.otlp.logs.entity_interval;
+            runtime.spawn(report(Arc::clone(&self.registry), interval, send, self.stop.subscribe()));
+        }
+    }
+}
+
+/// Whether entities are log records: not in dry mode, as all that eyepiece notifies of itself.
+fn reports_entities(settings: &Settings) -> bool {
+    let logs = &settings.otlp.logs;
+    logs.enabled && logs.events.entity && !settings.node.dry_mode
 }
 
 impl Drop for Providers {
@@ -40,32 +64,44 @@ impl Drop for Providers {
     }
 }
 
+/// What the pipeline calls for providers that learn from events.
+pub(super) struct Learners {
+    pub(super) hook: Option<Box<dyn Hook>>,
+    pub(super) process: LearnProcess,
+}
+
 /// Starts the providers of a source's flows. Another Hubble's flows carry their names, and a recording's are its own.
-///
-/// Returns also the hook by which the pipeline feeds providers that learn from events.
 pub(super) fn start(
     settings: &Settings,
     symbols: &Symbols,
     publisher: &Publisher,
     telemetry: &Telemetry,
-) -> anyhow::Result<(Providers, Option<Box<dyn Hook>>)> {
-    let contexts = &settings.metrics.contexts;
-    // Each once: their texts are leased for every entity.
-    let contexts = metrics::Context::of(&[&contexts.source[..], &contexts.destination].concat());
-    let registry = Registry::new(symbols.clone(), publisher.clone(), contexts.identifiers().to_vec());
+) -> anyhow::Result<(Providers, Learners)> {
+    let wanted = mapping::contexts(&settings.metrics).wanted_texts();
+    let registry = Registry::new(symbols.clone(), publisher.clone(), wanted);
     let (sender, stop) = shutdown::channel();
-    let mut providers = Providers { registry: Arc::clone(&registry), runtime: None, _stop: sender };
+    let mut providers = Providers { registry: Arc::clone(&registry), runtime: None, stop: sender };
+    let mut learners = Learners { hook: None, process: Box::new(|_| {}) };
+    if reports_entities(settings) {
+        registry.follow_entities();
+    }
     let kind = settings.source.kind;
     if !matches!(kind, SourceKind::Datapath | SourceKind::CiliumMonitor) {
-        return Ok((providers, None));
+        return Ok((providers, learners));
     }
     let runtime = runtime(kept(settings)).context("cannot start the thread of metadata")?;
     runtime.spawn(Arc::clone(&registry).publish_changes());
     let deps = ProviderDeps { runtime: &runtime, registry, settings, telemetry, stop };
     deps.spawn_all();
-    let hook = (kind == SourceKind::CiliumMonitor).then(|| -> Box<dyn Hook> { Box::new(deps.spawn_observed()) });
+    if kind == SourceKind::CiliumMonitor {
+        learners.hook = Some(Box::new(deps.spawn_observed()));
+    } else {
+        let (mut observer, processes) = ProcessObserver::new(Arc::clone(&deps.registry), telemetry);
+        deps.spawn_local(processes);
+        learners.process = Box::new(move |process| observer.observe(process));
+    }
     providers.runtime = Some(runtime);
-    Ok((providers, hook))
+    Ok((providers, learners))
 }
 
 /// The capabilities that the providers need: docker and cgroup look up the network namespaces of containers' processes,
@@ -105,9 +141,12 @@ impl ProviderDeps<'_> {
         self.spawn(DockerProvider::new(&metadata.docker, receiver(), telemetry).map(|docker| docker.run(stop())));
         let kubernetes = Kubernetes::new(&metadata.kubernetes, &node.name, &node.cluster, receiver(), telemetry);
         self.spawn(kubernetes.map(|kubernetes| kubernetes.run(stop())));
-        if self.settings.source.kind == SourceKind::Datapath {
-            self.spawn(LocalProvider::new(&metadata.cgroup, receiver(), telemetry).map(|local| local.run(stop())));
-        }
+    }
+
+    /// Spawns the provider of the machine that our own datapath observes.
+    fn spawn_local(&self, processes: mpsc::Receiver<Process>) {
+        let local = LocalProvider::new(&self.settings.metadata.cgroup, processes, self.receiver(), self.telemetry);
+        self.spawn(local.map(|local| local.run(self.stop.clone())));
     }
 
     /// Spawns the providers that learn from events, and returns the hook that sends them the events.
@@ -161,7 +200,7 @@ impl Hook for Observers {
 mod tests {
     use eyepiece_config::{Enabled, Settings, SourceKind, Switch};
 
-    use super::kept;
+    use super::{kept, reports_entities};
     use crate::support::capabilities::Capabilities;
 
     #[test]
@@ -179,5 +218,21 @@ mod tests {
             let expected = if is_kept { Capabilities::SYS_PTRACE } else { Capabilities::NONE };
             assert_eq!(kept(&settings), expected, "{kind:?} {docker:?} {cgroup:?}");
         }
+    }
+
+    #[test]
+    fn dry_mode_reports_no_entities() {
+        for (enabled, entity, dry_mode, expected) in [
+            (true, true, false, true),
+            (true, true, true, false),
+            (true, false, false, false),
+            (false, true, false, false),
+        ] {
+            let mut settings = Settings::default();
+            settings.node.dry_mode = dry_mode;
+            (settings.otlp.logs.enabled, settings.otlp.logs.events.entity) = (enabled, entity);
+            assert_eq!(reports_entities(&settings), expected, "{enabled} {entity} {dry_mode}");
+        }
+        assert!(!reports_entities(&Settings::default()), "off by default");
     }
 }

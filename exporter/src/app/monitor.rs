@@ -9,8 +9,10 @@ use tokio::runtime::Runtime;
 use super::error::{AppError, SettingError};
 use super::running::Phase;
 use super::socket;
+use crate::metadata::Publisher;
 use crate::pipeline;
 use crate::serve::monitor::agent::Agent;
+use crate::serve::monitor::endpoints::EndpointFollower;
 use crate::serve::monitor::fanout::Fanout;
 use crate::serve::monitor::notification::Notification;
 use crate::serve::monitor::notifier::{Inbox, Notifier, notifier};
@@ -21,11 +23,9 @@ use crate::source::Source;
 use crate::source::cilium_monitor::connection::identity;
 use crate::source::datapath::links::notifier::{Change, EndpointObserver};
 use crate::support::clock::unix_now;
+use crate::support::source_address::source_address;
 use crate::support::telemetry::Telemetry;
 use crate::support::unix_listener::{self, Listener};
-
-/// Identity of our own endpoints, which have none.
-const NO_IDENTITY: u32 = 0;
 
 /// The bound socket, and the receivers of the tap's events.
 pub(super) struct Monitor {
@@ -34,6 +34,8 @@ pub(super) struct Monitor {
     fanout: Fanout,
     /// `None` in dry mode, and if the events are not our own.
     notifier: Option<Notifier>,
+    /// Notifies of endpoints, once there is an observer.
+    endpoints: Option<EndpointFollower>,
     telemetry: Telemetry,
 }
 
@@ -59,15 +61,23 @@ impl Monitor {
         // The stream of another agent, or of a recording, stays unchanged.
         let is_own = settings.source.kind == SourceKind::Datapath;
         let notifier = Some(notifier).filter(|_| is_own && !settings.node.dry_mode);
-        Ok((Self { socket, queue, fanout: Fanout::new(telemetry), notifier, telemetry: telemetry.clone() }, inbox))
+        let (fanout, telemetry) = (Fanout::new(telemetry), telemetry.clone());
+        Ok((Self { socket, queue, fanout, notifier, endpoints: None, telemetry }, inbox))
     }
 
-    /// Notified of endpoints by the source.
-    pub(super) fn endpoint_observer(&self) -> EndpointObserver {
-        match self.notifier.clone() {
-            Some(notifier) => EndpointObserver::new(move |change| notifier.send(notification(change))),
-            None => EndpointObserver::default(),
-        }
+    /// Notified of endpoints by the source, whose names are published.
+    pub(super) fn endpoint_observer(&mut self, publisher: &Publisher) -> EndpointObserver {
+        let Some(notifier) = self.notifier.clone() else { return EndpointObserver::default() };
+        // One address for both families, as that of Cilium's node.
+        let host = || source_address(true).or_else(|| source_address(false));
+        let endpoints = EndpointFollower::new(publisher, notifier, host);
+        self.endpoints = Some(endpoints.clone());
+        EndpointObserver::new(move |change| match change {
+            Change::Created(id, interface) => endpoints.created(id, interface),
+            Change::Deleted(id, interface) => endpoints.deleted(id, interface),
+            Change::Learned(address, endpoint) => endpoints.learned(address, endpoint),
+            Change::Forgotten(address) => endpoints.forgotten(address),
+        })
     }
 
     /// Wraps the source for the pipeline: the tap copies events to clients.
@@ -80,14 +90,17 @@ impl Monitor {
         Agent::new(pipeline, self.fanout.clone())
     }
 
-    /// Serves clients.
+    /// Serves clients, and follows the names of endpoints.
     pub(super) fn serve(self, runtime: &Runtime, agent: Agent, components: &mut Phase) -> StartNotification {
-        let Self { socket, queue, notifier, telemetry, .. } = self;
+        let Self { socket, queue, notifier, endpoints, telemetry, .. } = self;
         if let Some(socket) = socket {
             tracing::info!(path = %socket.path().display(), queue, "serving the monitor socket");
             let server = server::Config { socket, queue, stall: STALL, agent, telemetry };
             let stop = components.stop.clone();
             components.tasks.spawn_on(server.run(stop), runtime.handle());
+        }
+        if let Some(endpoints) = endpoints {
+            components.tasks.spawn_on(endpoints.run(components.stop.clone()), runtime.handle());
         }
         StartNotification(notifier)
     }
@@ -131,17 +144,6 @@ fn socket_config(settings: &Settings) -> Result<Option<unix_listener::Config>, A
     let Some(path) = monitor.socket.clone() else { return Ok(None) };
     let group = socket::group("monitor.group", &monitor.group)?;
     Ok(Some(unix_listener::Config { path, mode: monitor.mode, group }))
-}
-
-fn notification(change: Change) -> Notification {
-    match change {
-        Change::Created(endpoint, interface) => Notification::EndpointCreated { endpoint, interface },
-        Change::Deleted(endpoint, interface) => Notification::EndpointDeleted { endpoint, interface },
-        Change::Learned { address, before, .. } => {
-            Notification::AddressUpserted { address, identity: NO_IDENTITY, old_identity: before.map(|_| NO_IDENTITY) }
-        }
-        Change::Forgotten { address, .. } => Notification::AddressDeleted { address, identity: NO_IDENTITY },
-    }
 }
 
 #[cfg(test)]

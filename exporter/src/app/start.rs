@@ -17,7 +17,7 @@ use super::error::AppError;
 use super::exports::ExportContext;
 use super::feed::{Feed, SourceControl, SourceDeps};
 use super::hubble::Hubble;
-use super::metadata::Providers;
+use super::metadata::{Learners, Providers};
 use super::monitor::Monitor;
 use super::record::{RecordConfig, Recorder};
 use super::running::{App, LogsResult, Phase};
@@ -26,7 +26,7 @@ use super::{exports, identity, mapping, metadata, source, status};
 use crate::metadata::{Publisher, Tables};
 use crate::pipeline;
 use crate::pipeline::metrics::Aggregation;
-use crate::pipeline::{Hook, Learn, Sink};
+use crate::pipeline::{Learn, Sink};
 use crate::serve::admin;
 use crate::serve::admin::table::{counted, kinds};
 use crate::serve::monitor::notifier::Inbox;
@@ -95,7 +95,7 @@ struct Wired {
 
 /// Builds the source and connects it to the pipeline and the sinks.
 fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Telemetry) -> Result<Wired, AppError> {
-    let Bound { admin, serving, monitor, inbox, hubble } = bound;
+    let Bound { admin, serving, mut monitor, inbox, hubble } = bound;
     let symbols = Symbols::default();
     let publisher = Publisher::new(Tables::new(&symbols));
     let source_deps = SourceDeps {
@@ -104,22 +104,22 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
         symbols: &symbols,
         publisher: &publisher,
         telemetry,
-        endpoint_observer: monitor.endpoint_observer(),
+        endpoint_observer: monitor.endpoint_observer(&publisher),
         halt: deps.signals.halt(),
     };
     let (feed, recorder) = build_source(&source_deps, deps.record)?;
     // Looks at the first process's network namespace, which takes capabilities that are given up next.
     let resource = identity::resource(settings, &feed.emitter, hubble.is_some());
-    let (providers, hook) = metadata::start(settings, &symbols, &publisher, telemetry)?;
+    let (providers, learners) = metadata::start(settings, &symbols, &publisher, telemetry)?;
     // Files and sockets are open. Threads that start from here on hold no other capabilities.
     capabilities::keep(feed.reads_with);
     let Feed { source, learn, names, emitter, control, .. } = feed;
     let (mut components, mut own_metrics) = (Phase::default(), Phase::default());
     let context = ExportContext { settings, resource: &resource, names: &names, telemetry };
     let has_observer = hubble.is_some();
-    let (sinks, logs) = start_sinks(&context, hubble, &serving, &mut components)?;
+    let (sinks, logs) = start_sinks(&context, &providers, hubble, &serving, &mut components)?;
     let source = monitor.tap(source, inbox);
-    let (handle, pipeline) = spawn_pipeline(&source_deps, source, learn, emitter.producer(), hook, sinks)?;
+    let (handle, pipeline) = spawn_pipeline(&source_deps, source, (learn, learners), emitter.producer(), sinks)?;
     let guard_runtime = deps.runtime.enter();
     let has_metrics = exports::metrics(&context, &handle, &mut components, &mut own_metrics)?;
     drop(guard_runtime);
@@ -147,11 +147,15 @@ type Sinks = Vec<Box<dyn Sink>>;
 /// Starts the consumers that get batches: the log exporter and the observer.
 fn start_sinks(
     context: &ExportContext<'_>,
+    providers: &Providers,
     hubble: Option<Hubble>,
     serving: &Runtime,
     components: &mut Phase,
 ) -> Result<(Sinks, Option<LogsResult>), AppError> {
     let logs = exports::logs(context, components.stop.clone())?;
+    if let Some(logs) = &logs {
+        providers.report_entities(context.settings, logs.sink.clone());
+    }
     let mut sinks: Sinks = logs.iter().map(|logs| Box::new(logs.sink.clone()) as _).collect();
     if let Some(hubble) = hubble {
         sinks.extend(hubble.serve(serving, context, components)?);
@@ -163,9 +167,8 @@ fn start_sinks(
 fn spawn_pipeline(
     deps: &SourceDeps<'_>,
     source: Box<dyn Source>,
-    learn: Learn,
+    (learn, learners): (Learn, Learners),
     producer: Producer,
-    hook: Option<Box<dyn Hook>>,
     sinks: Sinks,
 ) -> Result<(pipeline::Handle, JoinHandle<io::Result<()>>), AppError> {
     let SourceDeps { settings, symbols, publisher, telemetry, .. } = *deps;
@@ -176,8 +179,9 @@ fn spawn_pipeline(
         names: publisher.reader(),
         symbols: symbols.clone(),
         learn,
+        learn_process: learners.process,
         aggregation: Aggregation::new(mapping::aggregation(settings), unix_now()),
-        hooks: hook.into_iter().collect(),
+        hooks: learners.hook.into_iter().collect(),
         sinks,
         telemetry: telemetry.clone(),
         now: unix_now,

@@ -117,6 +117,7 @@ fn provider((provider, (condition, objects)): (Provider, (Condition, usize))) ->
     let (state, since, error) = match condition {
         Condition::Connecting(error) => ("connecting", None, error),
         Condition::Current => ("current", None, None),
+        Condition::Limited(why) => ("limited", None, Some(why)),
         Condition::Stale { since, error } => ("stale", Some(since), Some(error)),
         Condition::Unavailable(error) => ("unavailable", None, Some(error)),
     };

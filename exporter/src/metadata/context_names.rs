@@ -6,30 +6,75 @@ use eyepiece_config::Context;
 use eyepiece_flow::interner::{Lease, Symbol, Symbols};
 use eyepiece_flow::lookup::EndEntity;
 
-/// Labels with the name of an application, the first one first (Cilium `pkg/hubble/metrics/api/context.go`).
-const APP_LABELS: [&str; 3] = ["k8s:app.kubernetes.io/name=", "k8s:k8s-app=", "k8s:app="];
+use super::entity_labels::{EntityLabels, app};
+
 /// Before the labels of a container.
 const CONTAINER: &str = "container:";
 /// Before the label of a unit.
 const UNIT: &str = "host:unit=";
 
-/// The numbers of an entity's texts, by context. [`Symbol::EMPTY`] stands for a context that does not name it, or that no
-/// metric has.
+/// The most sets of labels that metrics have: one for each end of each metric.
+pub const MAX_LABEL_SETS: usize = 8;
+
+/// The texts of an entity that metrics refer to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WantedTexts {
+    contexts: Vec<Context>,
+    labels: Vec<EntityLabels>,
+}
+
+impl WantedTexts {
+    /// Adds contexts.
+    pub fn add_contexts(&mut self, contexts: &[Context]) {
+        for context in contexts {
+            if !self.contexts.contains(context) {
+                self.contexts.push(*context);
+            }
+        }
+    }
+
+    /// Adds a set of labels.
+    pub fn add_labels(&mut self, labels: EntityLabels) {
+        if !labels.is_empty() && !self.labels.contains(&labels) {
+            self.labels.push(labels);
+        }
+    }
+
+    /// The place of a set of labels in [`ContextNames`].
+    pub fn place(&self, labels: EntityLabels) -> Option<usize> {
+        self.labels.iter().position(|known| *known == labels)
+    }
+}
+
+/// The numbers of an entity's texts. [`Symbol::EMPTY`] stands for a text that is empty, or that no metric refers to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ContextNames([Symbol; Context::NAMES.len()]);
+pub struct ContextNames {
+    contexts: [Symbol; Context::NAMES.len()],
+    labels: [Symbol; MAX_LABEL_SETS],
+}
 
 impl ContextNames {
     /// No text at all.
-    pub const NONE: &'static Self = &Self([Symbol::EMPTY; Context::NAMES.len()]);
+    pub const NONE: &'static Self =
+        &Self { contexts: [Symbol::EMPTY; Context::NAMES.len()], labels: [Symbol::EMPTY; MAX_LABEL_SETS] };
 
-    /// Leases the texts of an entity in these contexts.
-    pub(super) fn lease(contexts: &[Context], entity: &EndEntity<'_>, symbols: &Symbols) -> (Self, Vec<Lease>) {
+    /// Leases the wanted texts of an entity.
+    pub(super) fn lease(wanted: &WantedTexts, entity: &EndEntity<'_>, symbols: &Symbols) -> (Self, Vec<Lease>) {
         let (mut names, mut leases) = (Self::default(), Vec::new());
-        for &context in contexts {
+        let mut lease = |text: &str| {
+            let lease = symbols.lease(text);
+            let symbol = lease.symbol();
+            leases.push(lease);
+            symbol
+        };
+        for &context in &wanted.contexts {
             if let Some(text) = text(context, entity) {
-                let lease = symbols.lease(&text);
-                names.0[context as usize] = lease.symbol();
-                leases.push(lease);
+                names.contexts[context as usize] = lease(&text);
+            }
+        }
+        for (name, labels) in names.labels.iter_mut().zip(&wanted.labels) {
+            if let Some(text) = labels.text(entity) {
+                *name = lease(&text);
             }
         }
         (names, leases)
@@ -38,7 +83,13 @@ impl ContextNames {
     /// The number of the text in a context.
     #[inline]
     pub const fn get(&self, context: Context) -> Symbol {
-        self.0[context as usize]
+        self.contexts[context as usize]
+    }
+
+    /// The number of the text of the labels at a place, by [`WantedTexts::place`].
+    #[inline]
+    pub const fn labels(&self, place: usize) -> Symbol {
+        self.labels[place]
     }
 }
 
@@ -64,7 +115,7 @@ pub fn text<'a>(context: Context, entity: &EndEntity<'a>) -> Option<Cow<'a, str>
         Context::PodName => own(&end.pod_name),
         Context::Workload => with_namespace(workload()?),
         Context::WorkloadName => own(workload()?),
-        Context::App => own(APP_LABELS.iter().find_map(|prefix| label(prefix))?),
+        Context::App => own(app(&end.labels)?),
         Context::Container => own(&end.pod_name).filter(|_| label(CONTAINER).is_some()),
         Context::Unit => own(label(UNIT)?),
         Context::Dns => joined(entity.dns_names),
@@ -79,7 +130,8 @@ mod tests {
     use eyepiece_flow::lookup::EndEntity;
     use eyepiece_flow::metadata::{EndMetadata, Workload};
 
-    use super::{ContextNames, text};
+    use super::{ContextNames, WantedTexts, text};
+    use crate::metadata::entity_labels::EntityLabels;
 
     fn end(namespace: &str, pod: &str, workload: &str, labels: &[&str]) -> EndMetadata {
         EndMetadata {
@@ -105,6 +157,7 @@ mod tests {
         let container = end("shop", "shop-web-1", "web", &["container:image=web:1"]);
         let unit = end("host", "sshd.service", "", &["host:unit=sshd.service"]);
         let bare = end("shop", "", "", &[]);
+        let recommended = end("shop", "web-1", "web", &["k8s:app.kubernetes.io/name=c", "k8s:app=b"]);
         let unknown = EndMetadata::default();
         let names = ["a.example".to_owned(), "b.example".to_owned()];
         for (context, metadata, dns, expected) in [
@@ -116,7 +169,8 @@ mod tests {
             ("workload", &pod, &[], Some("shop/web")),
             ("workload", &unit, &[], None),
             ("workload-name", &container, &[], Some("web")),
-            ("app", &pod, &[], Some("a")),
+            ("app", &pod, &[], Some("b")),
+            ("app", &recommended, &[], Some("c")),
             ("app", &container, &[], None),
             ("container", &container, &[], Some("shop-web-1")),
             ("container", &pod, &[], None),
@@ -137,12 +191,20 @@ mod tests {
     fn only_wanted_contexts_are_leased() {
         let (symbols, metadata) = (Symbols::default(), end("shop", "web-1", "web", &[]));
         let before = symbols.count();
-        let wanted = [Context::Workload, Context::App, Context::Pod];
+        let mut wanted = WantedTexts::default();
+        wanted.add_contexts(&[Context::Workload, Context::App, Context::Pod]);
+        let [pod, app] = [1, 16].map(EntityLabels::from_bits);
+        for labels in [pod, app, pod, EntityLabels::default()] {
+            wanted.add_labels(labels);
+        }
+        let places = [pod, app, EntityLabels::default()].map(|labels| wanted.place(labels));
+        assert_eq!(places, [Some(0), Some(1), None]);
         let (names, leases) = ContextNames::lease(&wanted, &entity(&metadata, &[]), &symbols);
         assert_eq!(&*symbols.text(names.get(Context::Workload)), "shop/web");
         assert_eq!(&*symbols.text(names.get(Context::Pod)), "shop/web-1");
         assert_eq!((names.get(Context::App), names.get(Context::Namespace)), (Symbol::EMPTY, Symbol::EMPTY));
-        assert_eq!(symbols.count(), before + 2);
+        assert_eq!((&*symbols.text(names.labels(0)), names.labels(1)), ("web-1\u{1f}", Symbol::EMPTY));
+        assert_eq!(symbols.count(), before + 3);
         drop(leases);
         assert_eq!(symbols.count(), before);
     }

@@ -1,4 +1,4 @@
-//! The entities of providers as a part of a snapshot: by address, prefix, service, endpoint and control group.
+//! The entities of providers as a part of a snapshot: by address, prefix, service, endpoint, control group and process.
 //!
 //! Tables are split into shards behind `Arc`s. A change copies the shards that it meets, so a publication costs by its
 //! changes and not by the size of the tables.
@@ -14,7 +14,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::context_names::ContextNames;
-use super::provider::{Entity, Key};
+use super::provider::{Entity, EntityKind, Key};
 use super::tables::address_bits;
 
 /// Shards of a table. A change of one of 100,000 entries copies 400, some 15 KiB.
@@ -112,6 +112,7 @@ pub struct Entities {
     services: Sharded<(u128, u16, u8)>,
     namespaces: Sharded<u32>,
     control_groups: Sharded<u64>,
+    processes: Sharded<u64>,
     /// Whether a provider of endpoints' entities follows its source: docker its daemon, Kubernetes its server.
     pub(super) names_endpoints: bool,
     /// By number, less one.
@@ -119,10 +120,11 @@ pub struct Entities {
 }
 
 impl Entities {
-    /// Whether no address and no control group has an entity.
+    /// Whether no address, no control group and no process has an entity.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.addresses.len + self.prefixes.len + self.services.len + self.control_groups.len == 0
+        let sockets = self.control_groups.len + self.processes.len;
+        self.addresses.len + self.prefixes.len + self.services.len + sockets == 0
     }
 
     /// The entity at an address: that of the address, else of the service at `port`, else of the longest prefix. A service
@@ -145,6 +147,16 @@ impl Entities {
     /// The entity whose processes are in a control group.
     pub fn in_control_group(&self, id: u64) -> Option<EntityLink> {
         self.control_groups.get(&id)
+    }
+
+    /// The entity of a process, by its [`eyepiece_wire::process_id`].
+    pub fn of_process(&self, id: u64) -> Option<EntityLink> {
+        self.processes.get(&id)
+    }
+
+    /// Whether an entity is only a process, outside of any container and unit.
+    pub fn is_process(&self, number: u32) -> bool {
+        self.get(number).is_some_and(|found| found.entity.kind == EntityKind::Process)
     }
 
     /// The name of an entity.
@@ -200,6 +212,7 @@ impl Entities {
             }
             Key::Namespace(inode) => self.namespaces.set(inode, link),
             Key::ControlGroup(id) => self.control_groups.set(id, link),
+            Key::Process(id) => self.processes.set(id, link),
             Key::Container(_) | Key::Pod(_) => {}
         }
     }

@@ -28,7 +28,16 @@ impl<T> Intake<T> {
 
     /// Queues an item, or drops and counts it if the queue is full.
     pub(super) fn offer(&self, item: T) {
-        if self.sender.try_send(item).is_err() {
+        self.offer_after(item, || ());
+    }
+
+    /// Queues an item after `work`, of which the task is to see the results. If the queue is full the item is dropped and
+    /// counted, without `work`.
+    pub(super) fn offer_after(&self, item: T, work: impl FnOnce()) {
+        if let Ok(permit) = self.sender.try_reserve() {
+            work();
+            permit.send(item);
+        } else {
             self.dropped.add(1);
         }
     }

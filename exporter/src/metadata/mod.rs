@@ -5,6 +5,8 @@ pub mod context_names;
 pub mod dns;
 pub mod docker;
 mod entities;
+pub mod entity_events;
+pub mod entity_labels;
 pub mod file;
 mod intake;
 pub mod kubernetes;
@@ -19,6 +21,7 @@ pub mod registry;
 mod snapshot;
 mod tables;
 
+pub use context_names::WantedTexts;
 pub use entities::{Entities, EntityLink};
 pub use label_identity::identity_of_labels;
 pub use publish::{Publisher, Reader};

@@ -22,8 +22,10 @@ pub enum Provider {
     Docker,
     /// A Cilium agent, by the events of its monitor.
     Cilium,
-    /// This machine: control groups, units and processes.
+    /// This machine: control groups, and the units, containers, pods and processes in them.
     Local,
+    /// The processes of this machine that connect or listen, by their commands.
+    Process,
     /// DNS answers that were seen.
     Dns,
 }
@@ -37,6 +39,7 @@ impl Provider {
             Self::Docker => "docker",
             Self::Cilium => "cilium",
             Self::Local => "cgroup",
+            Self::Process => "process",
             Self::Dns => "dns",
         }
     }
@@ -119,6 +122,8 @@ pub enum Key {
     Namespace(u32),
     /// A control group, by its id (the inode of its folder).
     ControlGroup(u64),
+    /// A process of this machine, by its [`eyepiece_wire::process_id`].
+    Process(u64),
     /// A container, by its full id: 64 hex digits.
     Container(Arc<str>),
     /// A pod of Kubernetes, by its uid, with dashes.
@@ -164,6 +169,8 @@ pub enum Condition {
     Connecting(Option<String>),
     /// Its entries are current.
     Current,
+    /// Its entries are current, and this machine lacks others, with why.
+    Limited(String),
     /// It cannot be reached since then: its last state stays and is stale.
     Stale {
         /// When it was last current.

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use tokio::sync::Notify;
+
 use super::entities::Entities;
 use super::snapshot::Snapshot;
 use super::tables::Tables;
@@ -13,6 +15,7 @@ struct Cell {
     /// The number of the current snapshot.
     number: AtomicU64,
     current: Mutex<Arc<Snapshot>>,
+    changed: Notify,
 }
 
 impl Cell {
@@ -36,12 +39,12 @@ impl Publisher {
     /// Replaces the state of links; readers get it at their next [`Reader::refresh`].
     pub fn publish(&self, tables: Tables) {
         let tables = Arc::new(tables);
-        self.replace(|current| Snapshot::new(tables, Arc::clone(current.entities())));
+        self.replace(|current| Snapshot::new(tables, Arc::clone(current.entities()), current));
     }
 
     /// Replaces the entities of providers.
     pub(super) fn publish_entities(&self, entities: Arc<Entities>) {
-        self.replace(|current| Snapshot::new(Arc::clone(current.links()), entities));
+        self.replace(|current| Snapshot::new(Arc::clone(current.links()), entities, current));
     }
 
     fn replace(&self, change: impl FnOnce(&Snapshot) -> Snapshot) {
@@ -53,6 +56,12 @@ impl Publisher {
         };
         // Outside of the lock: freeing a large snapshot takes time.
         drop(old);
+        self.0.changed.notify_one();
+    }
+
+    /// Waits for a snapshot since the last call returned. For one task only.
+    pub async fn changed(&self) {
+        self.0.changed.notified().await;
     }
 
     /// Returns the current state of links.

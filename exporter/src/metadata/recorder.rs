@@ -60,6 +60,7 @@ impl ChangeReceiver for Recorder {
             Condition::Connecting(None) => format!("connecting {objects}"),
             Condition::Connecting(Some(error)) => format!("connecting {objects}: {error}"),
             Condition::Current => format!("current {objects}"),
+            Condition::Limited(why) => format!("limited {objects}: {why}"),
             Condition::Stale { error, .. } => format!("stale {objects}: {error}"),
             Condition::Unavailable(error) => format!("unavailable {objects}: {error}"),
         };

@@ -2,17 +2,19 @@
 
 mod lookup;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use eyepiece_config::Context;
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::EntityFields as _;
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until};
 
-use super::context_names::ContextNames;
+use super::context_names::{ContextNames, WantedTexts};
 use super::entities::{Entities, EntityLink, NamedEntity};
+use super::entity_events::event::EntityEvent;
+use super::entity_events::tracker::EntityTracker;
 use super::provider::{Change, ChangeReceiver, Condition, Entity, Key, Provider, Target};
 use super::publish::Publisher;
 use crate::support::lock::lock;
@@ -22,6 +24,11 @@ const MAX_STEPS: usize = 4;
 /// Pause between publications: shorter than the life of a container, and fifty a second cost little.
 const PUBLICATION_INTERVAL: Duration = Duration::from_millis(20);
 
+/// How long an entity stays after its end: the last totals of its connections come later, and are still named.
+pub(crate) const GRACE: Duration = Duration::from_secs(60);
+/// Keys of entities that have ended at most, some 32 MiB with their entities; the earliest make room.
+const MAX_ENDED: usize = 1 << 15;
+
 /// The entries of all providers. Providers change it, and its task publishes the changes.
 #[derive(Debug)]
 pub struct Registry {
@@ -29,19 +36,19 @@ pub struct Registry {
     publisher: Publisher,
     state: Mutex<State>,
     changed: Notify,
+    entities_touched: Notify,
 }
 
 /// Makes the names of entities.
 #[derive(Debug)]
 struct Names {
     symbols: Symbols,
-    /// The contexts that metrics have.
-    contexts: Vec<Context>,
+    wanted: WantedTexts,
 }
 
 impl Names {
     fn name(&self, entity: &Arc<Entity>) -> NamedEntity {
-        let (contexts, texts) = ContextNames::lease(&self.contexts, &entity.fields(), &self.symbols);
+        let (contexts, texts) = ContextNames::lease(&self.wanted, &entity.fields(), &self.symbols);
         let name = Arc::new(self.symbols.lease(&entity.name));
         NamedEntity { entity: Arc::clone(entity), name, contexts, _texts: texts.into() }
     }
@@ -55,34 +62,76 @@ struct State {
     referrers: HashMap<Key, HashSet<Key>>,
     /// The number of a key's entity in `published`.
     entity_numbers: HashMap<Key, u32>,
-    /// Number and count of keys of each entity, by its address in memory, which its entry in `published` keeps.
+    /// Number and count of keys of each entity, those of [`Ended`] included, by its address in memory, which its entry in
+    /// `published` keeps.
     numbers: HashMap<usize, (u32, usize)>,
     free: Vec<u32>,
+    /// In the order of their ends.
+    ended: VecDeque<Ended>,
     published: Entities,
     is_changed: bool,
+    /// `None` unless entities are reported.
+    tracker: Option<EntityTracker>,
     conditions: BTreeMap<Provider, (Condition, usize)>,
 }
 
+/// A key's entity that has ended.
+#[derive(Debug)]
+struct Ended {
+    /// When it is dropped.
+    until: Instant,
+    entity: u32,
+    /// The key, if it still leads to the entity.
+    key: Option<Key>,
+}
+
 impl Registry {
-    /// A registry without entries. Names of entities, and their texts in the contexts of metrics, are interned in `symbols`.
-    pub fn new(symbols: Symbols, publisher: Publisher, contexts: Vec<Context>) -> Arc<Self> {
-        let names = Names { symbols, contexts };
-        Arc::new(Self { names, publisher, state: Mutex::default(), changed: Notify::new() })
+    /// A registry without entries. Names of entities, and the texts that metrics refer to, are interned in `symbols`.
+    pub fn new(symbols: Symbols, publisher: Publisher, wanted: WantedTexts) -> Arc<Self> {
+        let names = Names { symbols, wanted };
+        let (state, changed, entities_touched) = (Mutex::default(), Notify::new(), Notify::new());
+        Arc::new(Self { names, publisher, state, changed, entities_touched })
+    }
+
+    /// Follows entities from now on, for [`Self::take_entity_events`].
+    pub fn follow_entities(&self) {
+        self.state().tracker.get_or_insert_default();
+    }
+
+    /// Waits for a change since the last call returned. For one task only.
+    pub async fn entities_touched(&self) {
+        self.entities_touched.notified().await;
+    }
+
+    /// The events of what changed since the last call; if `all`, also of what did not. `time` in ns since the Unix epoch,
+    /// `interval`, that of reports, in seconds.
+    pub fn take_entity_events(&self, time: u64, interval: u64, all: bool) -> Vec<EntityEvent> {
+        self.state().tracker.as_mut().map(|tracker| tracker.take(time, interval, all)).unwrap_or_default()
     }
 
     /// Publishes changes as they come, at most fifty times a second; never returns.
     pub async fn publish_changes(self: Arc<Self>) {
         loop {
-            self.changed.notified().await;
+            let next_end = self.state().ended.front().map(|ended| ended.until);
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = sleep_until(next_end.unwrap_or_else(Instant::now)), if next_end.is_some() => {}
+            }
             self.publish();
-            tokio::time::sleep(PUBLICATION_INTERVAL).await;
+            sleep(PUBLICATION_INTERVAL).await;
         }
     }
 
     /// Publishes all changes so far.
     pub fn publish(&self) {
+        self.publish_at(Instant::now());
+    }
+
+    /// Publishes all changes, without the entities whose grace is over at this time.
+    pub(crate) fn publish_at(&self, now: Instant) {
         // Under the lock: a later call publishes the later state.
         let mut state = self.state();
+        state.expire(now);
         if std::mem::take(&mut state.is_changed) {
             self.publisher.publish_entities(Arc::new(state.published.clone()));
         }
@@ -104,6 +153,7 @@ impl Registry {
             state.lead(keys, &self.names);
             drop(state);
             self.changed.notify_one();
+            self.entities_touched.notify_one();
         }
     }
 }
@@ -189,7 +239,16 @@ impl State {
         if let Some(Target::Key(to)) = target {
             self.referrers.entry(to.clone()).or_default().insert(key.clone());
         }
-        old.as_ref() != target
+        let is_changed = old.as_ref() != target;
+        if let Some(tracker) = self.tracker.as_mut().filter(|_| is_changed) {
+            if let Some(Target::Entity(entity)) = target {
+                tracker.add(provider, entity);
+            }
+            if let Some(Target::Entity(entity)) = &old {
+                tracker.remove(provider, entity);
+            }
+        }
+        is_changed
     }
 
     /// Updates the entities of changed keys, and of the keys whose targets they are.
@@ -199,12 +258,14 @@ impl State {
             let referrers = newest.iter().filter_map(|key| self.referrers.get(key)).flatten();
             newest = referrers.filter(|key| keys.insert(Key::clone(key))).cloned().collect();
         }
+        let now = Instant::now();
         for key in keys {
-            self.lead_key(&key, names);
+            self.lead_key(&key, names, now);
         }
+        self.expire(now);
     }
 
-    fn lead_key(&mut self, key: &Key, names: &Names) {
+    fn lead_key(&mut self, key: &Key, names: &Names, now: Instant) {
         // Containers and pods are targets of other keys only.
         if matches!(key, Key::Container(_) | Key::Pod(_)) {
             return;
@@ -218,11 +279,32 @@ impl State {
         } else {
             self.entity_numbers.remove(key);
         }
-        if let Some(old) = old {
-            self.release(old);
+        // The number of a control group is not used again: it leads to its entity until that is dropped.
+        let stays = new.is_none() && matches!(key, Key::ControlGroup(_));
+        match old {
+            Some(entity) if new.is_none() => {
+                self.ended.push_back(Ended { until: now + GRACE, entity, key: stays.then(|| key.clone()) });
+            }
+            Some(old) => self.release(old),
+            None => {}
         }
         if old != new {
-            self.published.set(key, link);
+            if !stays {
+                self.published.set(key, link);
+            }
+            self.is_changed = true;
+        }
+    }
+
+    /// Drops entities whose grace is over.
+    fn expire(&mut self, now: Instant) {
+        while self.ended.len() > MAX_ENDED || self.ended.front().is_some_and(|ended| ended.until <= now) {
+            let Some(Ended { entity, key, .. }) = self.ended.pop_front() else { return };
+            // Unless it leads to another one by now.
+            if let Some(key) = key.filter(|key| !self.entity_numbers.contains_key(key)) {
+                self.published.set(&key, None);
+            }
+            self.release(entity);
             self.is_changed = true;
         }
     }

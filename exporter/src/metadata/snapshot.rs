@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use eyepiece_flow::flow::End;
+use eyepiece_flow::interner::Symbol;
 use eyepiece_flow::lookup::{BatchNames, EndEntity, EntityFields};
 use eyepiece_wire::InterfaceKind;
 use foldhash::fast::RandomState;
@@ -23,10 +24,20 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Joins the state of links and the entities of providers.
-    pub(super) fn new(links: Arc<Tables>, entities: Arc<Entities>) -> Self {
+    /// Joins the state of links and the entities of providers. An endpoint that has ended keeps its entity of the snapshot
+    /// before, as long as both are there: its number is not used again so soon, unlike that of its namespace.
+    pub(super) fn new(links: Arc<Tables>, entities: Arc<Entities>, before: &Self) -> Self {
         let found = |(endpoint, inode)| Some((endpoint, entities.in_namespace(inode)?));
-        let endpoints = links.endpoint_namespaces().filter_map(found).collect();
+        let mut endpoints: HashMap<_, _, _> = links.endpoint_namespaces().filter_map(found).collect();
+        for (&endpoint, &link) in &before.endpoints {
+            let namespace = links.endpoint_namespace(endpoint);
+            let is_there = links.endpoint_name(endpoint) != Symbol::EMPTY
+                && (namespace.is_none() || namespace == before.links.endpoint_namespace(endpoint));
+            let [old, new] = [&before.entities, &entities].map(|entities| entities.entity(link.entity));
+            if is_there && old.zip(new).is_some_and(|(old, new)| Arc::ptr_eq(old, new)) {
+                endpoints.entry(endpoint).or_insert(link);
+            }
+        }
         Self { links, entities, endpoints }
     }
 
@@ -65,15 +76,29 @@ impl Snapshot {
         self.endpoints.get(&endpoint).copied()
     }
 
-    /// The entity of a socket of the machine's own namespace, by its process's control group.
-    pub fn entity_of_control_group(&self, id: u64) -> Option<EntityLink> {
-        self.entities.in_control_group(id)
+    /// The entity of a socket of the machine's own namespace: by its control group, else by the process that opened it. A
+    /// group that is no more than a process's does not precede that process. 0 stands for an unknown one.
+    #[inline]
+    pub fn entity_of_socket(&self, control_group: u64, process: u64) -> Option<EntityLink> {
+        let by_group = if control_group == 0 { None } else { self.entities.in_control_group(control_group) };
+        match by_group {
+            Some(link) if process == 0 || !self.entities.is_process(link.entity) => Some(link),
+            _ if process == 0 => None,
+            _ => self.entities.of_process(process).or(by_group),
+        }
     }
 
     /// The address of IP version 4 or 6 by which the processes of a control group send.
     pub fn address_of_control_group(&self, id: u64, version: u8) -> Option<IpAddr> {
         let found = self.entities.in_control_group(id)?;
         self.entities.entity(found.entity)?.addresses[usize::from(version == 6)]
+    }
+
+    /// The entity at an address that is configured at an endpoint; `port` as in [`Self::entity_at_address`].
+    #[inline]
+    pub fn entity_at_address_of(&self, endpoint: u16, address: &IpAddr, port: Option<(u16, u8)>) -> Option<EntityLink> {
+        let known = self.links.end(address);
+        if known.endpoint == endpoint && known.is_configured() { self.entity_at_address(address, port) } else { None }
     }
 
     /// The entity at an address; `port` are port and protocol of the side that answers.
@@ -85,7 +110,7 @@ impl Snapshot {
 
 impl From<Tables> for Snapshot {
     fn from(tables: Tables) -> Self {
-        Self::new(Arc::new(tables), Arc::default())
+        Self::new(Arc::new(tables), Arc::default(), &Self::default())
     }
 }
 

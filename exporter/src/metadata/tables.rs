@@ -216,6 +216,11 @@ impl Tables {
         self.interfaces.get(&ifindex).copied().unwrap_or_default()
     }
 
+    /// Returns whether an interface is known.
+    pub fn has_interface(&self, ifindex: u32) -> bool {
+        self.interfaces.contains_key(&ifindex)
+    }
+
     /// The interface name of an endpoint; [`Symbol::EMPTY`] if unknown.
     #[inline]
     pub fn endpoint_name(&self, endpoint: u16) -> Symbol {
@@ -235,6 +240,11 @@ impl Tables {
     /// All watched namespaces: inode, and endpoint id as in [`Tables::namespace`].
     pub fn namespaces(&self) -> impl Iterator<Item = (u32, u16)> {
         self.namespaces.iter().map(|(&inode, &endpoint)| (inode, endpoint))
+    }
+
+    /// The inode of an endpoint's network namespace; `None` if it is unknown, as after its end.
+    pub fn endpoint_namespace(&self, endpoint: u16) -> Option<u32> {
+        self.endpoint_namespaces.get(&endpoint).copied()
     }
 
     /// Endpoints with the inodes of their network namespaces. A namespace has several endpoints if it has several pairs.

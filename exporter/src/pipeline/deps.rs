@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::interner::Symbols;
+use eyepiece_wire::Process;
 
 use super::hooks::Hook;
 use super::metrics::Aggregation;
@@ -15,6 +16,10 @@ use crate::support::telemetry::Telemetry;
 /// Called with an interface index, an address and a time (ns since the Unix epoch): the endpoint of the interface sent
 /// from an address that is not known as its own.
 pub type Learn = Box<dyn FnMut(u32, IpAddr, u64) + Send>;
+
+/// Called with a process that connects or listens, before the events of its connections. Names that it publishes hold for
+/// them.
+pub type LearnProcess = Box<dyn FnMut(&Process) + Send>;
 
 /// The components of a pipeline.
 pub struct Deps {
@@ -31,6 +36,8 @@ pub struct Deps {
     pub symbols: Symbols,
     /// Receives new addresses of endpoints.
     pub learn: Learn,
+    /// Receives processes of this machine.
+    pub learn_process: LearnProcess,
     /// The series.
     pub aggregation: Aggregation,
     /// Called for each event; a hook may stop it.

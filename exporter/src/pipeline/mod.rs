@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use self::deps::{Deps, Learn};
+pub use self::deps::{Deps, Learn, LearnProcess};
 pub use self::hooks::{Hook, Next};
 use self::processor::Pipeline;
 pub use self::sink::Sink;

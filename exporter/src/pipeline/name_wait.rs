@@ -6,10 +6,11 @@
 use std::collections::VecDeque;
 
 use eyepiece_flow::event::Totals;
-use eyepiece_flow::flow::{End, Flow};
+use eyepiece_flow::flow::Flow;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::enrich::TotalsEnds;
 use crate::metadata::Snapshot;
 
 /// How long the packets of a new endpoint wait, in ns: several times what docker needs to report a start.
@@ -20,8 +21,8 @@ pub(super) const MAX_WAITING: usize = 4096;
 /// A flow, or totals with their ends.
 #[derive(Debug)]
 pub(super) enum Waiting {
-    Flow(Flow),
-    Totals(Totals, (End, End)),
+    Flow(Box<Flow>),
+    Totals(Totals, TotalsEnds),
 }
 
 /// The queue. Owned by the pipeline.

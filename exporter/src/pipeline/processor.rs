@@ -9,16 +9,17 @@ use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::decode::{EVENT_DEBUG, Pairing};
 use eyepiece_flow::event::{Event, Lost, RawEvent, Totals, Undecodable};
-use eyepiece_flow::flow::{End, Flow};
+use eyepiece_flow::flow::Flow;
 use eyepiece_flow::lookup::BatchNames;
 use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_flow::{decode, uuid};
 use eyepiece_semconv::{attribute, metric};
-use eyepiece_wire::InterfaceKind;
+use eyepiece_wire::{InterfaceKind, Process};
 
 use super::counters::{Counts, PipelineMetrics};
-use super::deps::{Deps, Learn};
+use super::deps::{Deps, Learn, LearnProcess};
 use super::enrich;
+use super::enrich::TotalsEnds;
 use super::hooks::{Hooks, Next};
 use super::metrics::{Aggregation, Snapshot};
 use super::name_wait::{NameWait, Waiting};
@@ -55,6 +56,7 @@ pub(super) struct Pipeline {
     peer_names: PeerNameCache,
     name_wait: NameWait,
     learn: Learn,
+    learn_process: LearnProcess,
     aggregation: Aggregation,
     hooks: Hooks,
     /// Flows of one snapshot of names: the batch is sent before the next snapshot is loaded.
@@ -82,6 +84,7 @@ impl Pipeline {
             name_wait: NameWait::default(),
             arrival: 0,
             learn: deps.learn,
+            learn_process: deps.learn_process,
             hooks: Hooks::new(deps.hooks, deps.sinks, &deps.telemetry),
             telemetry: deps.telemetry,
             batch: Vec::with_capacity(BATCH),
@@ -96,7 +99,7 @@ impl Pipeline {
 
     /// Processes the source's pending events, waiting at most `wait` for the first. Returns their number.
     pub(super) fn read(&mut self, source: &mut dyn Source, wait: Duration) -> io::Result<usize> {
-        self.aggregation.set_names(self.names.refresh());
+        self.refresh_names();
         self.arrival = (self.now)();
         self.aggregation.arrive(self.arrival);
         let wait = if self.name_wait.is_empty() { wait } else { self.process_named(wait) };
@@ -135,6 +138,7 @@ impl Pipeline {
             Event::Raw(raw) => self.raw(raw),
             Event::Totals(totals) => self.totals(totals),
             Event::Lost(lost) => self.lost(lost),
+            Event::Process(process) => self.process_opens(process),
             // Decoded like the source's events, but not received from it.
             Event::Notification(raw) => self.decode_slow_path(raw),
             Event::Observed(handover) => {
@@ -277,7 +281,7 @@ impl Pipeline {
 
     #[cold]
     fn wait(&mut self, flow: Flow) {
-        self.name_wait.push([flow.source.endpoint, flow.destination.endpoint], Waiting::Flow(flow));
+        self.name_wait.push([flow.source.endpoint, flow.destination.endpoint], Waiting::Flow(Box::new(flow)));
     }
 
     /// Processes what has waited and is named now. Returns how long to wait for the next event.
@@ -303,7 +307,7 @@ impl Pipeline {
             Waiting::Flow(mut flow) => {
                 enrich::rename(&mut flow, names);
                 if self.count(&mut flow) {
-                    self.push(Observed::Flow(flow));
+                    self.push(Observed::Flow(*flow));
                 }
             }
             Waiting::Totals(totals, mut ends) => {
@@ -343,19 +347,31 @@ impl Pipeline {
         }
     }
 
+    /// Takes a process, so that its name holds for the events of its connections, which follow.
+    #[cold]
+    fn process_opens(&mut self, process: &Process) {
+        (self.learn_process)(process);
+        self.send_batch();
+        self.refresh_names();
+    }
+
+    fn refresh_names(&mut self) {
+        self.aggregation.set_names(self.names.refresh());
+    }
+
     fn totals(&mut self, totals: &Totals) {
         let names = self.names.snapshot();
         let (ends, has_unnamed_endpoint) = enrich::ends(totals, names);
-        let endpoints = [ends.0.endpoint, ends.1.endpoint];
+        let endpoints = [ends.source.endpoint, ends.destination.endpoint];
         if has_unnamed_endpoint && self.name_wait.must_wait(endpoints, names, self.arrival) {
             return self.name_wait.push(endpoints, Waiting::Totals(*totals, ends));
         }
         self.count_totals(totals, &ends);
     }
 
-    fn count_totals(&mut self, totals: &Totals, (source, destination): &(End, End)) {
+    fn count_totals(&mut self, totals: &Totals, ends: &TotalsEnds) {
         let ingress = ingress_kind(self.names.snapshot().links(), totals.traffic.ingress_ifindex);
-        self.aggregation.count_totals(totals, source, destination, ingress);
+        self.aggregation.count_totals(totals, (&ends.source, &ends.destination), ends.direction, ingress);
     }
 
     fn lost(&mut self, lost: &Lost) {

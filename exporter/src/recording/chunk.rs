@@ -29,7 +29,7 @@ impl Counts {
             Event::Raw(_) => self.events += 1,
             Event::Totals(_) => self.totals += 1,
             // Recordings of sources with observed events are refused. Notifications are added after this stage.
-            Event::Observed(_) | Event::Undecodable(_) | Event::Notification(_) => {}
+            Event::Process(_) | Event::Observed(_) | Event::Undecodable(_) | Event::Notification(_) => {}
             Event::Lost(lost) => {
                 self.losses += 1;
                 self.lost = self.lost.saturating_add(lost.count);

@@ -22,6 +22,7 @@ pub mod pem;
 pub mod server_runtime;
 pub mod shutdown;
 pub mod socket_owner;
+pub mod source_address;
 pub mod status;
 pub mod task_thread;
 pub mod telemetry;

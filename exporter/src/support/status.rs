@@ -113,13 +113,13 @@ pub struct NodeStatus {
 pub struct ProviderStatus {
     /// `docker`, `kubernetes`, `file` …
     pub provider: String,
-    /// `connecting`, `current`, `stale`, `unavailable`.
+    /// `connecting`, `current`, `limited`, `stale`, `unavailable`.
     pub state: String,
     /// Containers, pods, entries …
     pub objects: u64,
     /// Whole seconds since the state is stale; 0 if it is not.
     pub stale_seconds: u64,
-    /// The last error.
+    /// The last error, or what this machine lacks.
     pub error: Option<String>,
 }
 

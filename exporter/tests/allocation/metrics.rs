@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use eyepiece::pipeline::metrics::{Aggregation, Config, FlowDetail, MetricContexts};
+use eyepiece::pipeline::metrics::{Aggregation, Config, FlowDetail, LabelSet, MetricContexts};
+use eyepiece_config::ContextLabel;
 use eyepiece_flow::event::{KernelDrop, Lost, LostSource, Totals, Transport};
-use eyepiece_flow::flow::{EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
+use eyepiece_flow::flow::{Direction, EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_tests::sample;
 use eyepiece_wire::{Hook, InterfaceKind};
@@ -58,7 +59,13 @@ fn flows(symbols: &Symbols, hosts: u8, time: u64) -> Vec<Flow> {
 
 fn config(source: &str, destination: &str, max_series: usize) -> Config {
     let contexts = MetricContexts::usual(&source.parse().expect("a context"), &destination.parse().expect("a context"));
-    Config { contexts, max_series, idle_expiry: Duration::from_nanos(1000), flow_detail: FlowDetail::Port }
+    Config {
+        contexts,
+        max_series,
+        idle_expiry: Duration::from_nanos(1000),
+        flow_detail: FlowDetail::Port,
+        ..Config::default()
+    }
 }
 
 #[test]
@@ -69,8 +76,14 @@ fn flow_into_existing_series_allocates_nothing() {
         ("ip", "reserved-identity|ip", 2000),
         ("name|ip", "reserved-identity|ip", 7),
         ("ip", "ip", 0),
+        ("pod|name", "", 2000),
     ] {
-        let mut aggregation = Aggregation::new(config(source, destination, max_series), 0);
+        let mut config = config(source, destination, max_series);
+        if destination.is_empty() {
+            let labels = [ContextLabel::SourceIp, ContextLabel::DestinationPod, ContextLabel::TrafficDirection];
+            (config.contexts.drop.labels, config.contexts.io.labels) = (LabelSet::of(&labels), LabelSet::of(&labels));
+        }
+        let mut aggregation = Aggregation::new(config, 0);
         let flows = flows(&symbols, 20, 100);
         let count = |aggregation: &mut Aggregation| {
             for flow in &flows {
@@ -98,7 +111,7 @@ fn totals_losses_expiry_allocate_nothing() {
     let ends = (new[0].source, new[0].destination);
     let mut others = |now| {
         aggregation.arrive(now);
-        aggregation.count_totals(&totals, &ends.0, &ends.1, InterfaceKind::Uplink);
+        aggregation.count_totals(&totals, (&ends.0, &ends.1), Direction::Unknown, InterfaceKind::Uplink);
         aggregation.count_untracked(7, Hook::ToNetwork, 1, 60);
         aggregation.count_lost(&lost);
     };

@@ -7,7 +7,7 @@ use eyepiece::export::otlp::encode::{FlowEncoder, LogsRequest, Pushed, RequestBu
 use eyepiece::export::otlp::resource::Resource;
 use eyepiece::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
 use eyepiece::metadata::registry::Registry;
-use eyepiece::metadata::{Publisher, Snapshot, Tables};
+use eyepiece::metadata::{Publisher, Snapshot, Tables, WantedTexts};
 use eyepiece::pipeline::enrich::enrich;
 use eyepiece_flow::cilium_release::Release;
 use eyepiece_flow::event::KernelDrop;
@@ -19,6 +19,7 @@ use eyepiece_semconv::attribute;
 use eyepiece_tests::{sample, schema};
 use eyepiece_wire::Hook;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use proptest::prelude::*;
@@ -68,8 +69,16 @@ fn text(value: &Value) -> String {
             let values: Vec<_> = array.values.iter().map(|value| text(value.value.as_ref().unwrap())).collect();
             format!("[{}]", values.join(" "))
         }
+        Value::KvlistValue(map) => {
+            let entry = |entry: &KeyValue| format!("{}={}", entry.key, text(value_of(entry)));
+            format!("{{{}}}", map.values.iter().map(entry).collect::<Vec<_>>().join(" "))
+        }
         other => panic!("{other:?}"),
     }
+}
+
+fn value_of(attribute: &KeyValue) -> &Value {
+    attribute.value.as_ref().and_then(|value| value.value.as_ref()).unwrap()
 }
 
 /// `name=value` of every attribute. Names, types and presence are as in the registry.
@@ -77,10 +86,7 @@ pub(crate) fn attributes(record: &LogRecord) -> Vec<String> {
     let scope_logs = vec![ScopeLogs { log_records: vec![record.clone()], ..ScopeLogs::default() }];
     let resource_logs = vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }];
     assert_eq!(schema::of_logs(&ExportLogsServiceRequest { resource_logs }), BTreeSet::new());
-    let line = |attribute: &opentelemetry_proto::tonic::common::v1::KeyValue| {
-        let value = attribute.value.as_ref().and_then(|value| value.value.as_ref()).unwrap();
-        format!("{}={}", attribute.key, text(value))
-    };
+    let line = |attribute: &KeyValue| format!("{}={}", attribute.key, text(value_of(attribute)));
     let mut lines: Vec<_> = record.attributes.iter().map(line).collect();
     lines.sort();
     lines
@@ -256,7 +262,7 @@ pub(crate) const ENTITY_ATTRIBUTES: [(&str, &str); 12] = [
 #[test]
 fn entity_has_attributes() {
     let publisher = Publisher::default();
-    let registry = Registry::new(Symbols::default(), publisher.clone(), Vec::new());
+    let registry = Registry::new(Symbols::default(), publisher.clone(), WantedTexts::default());
     let entity = |pod: &str, (kind, workload): (&str, &str), identity| {
         let workloads = [(kind, workload), ("Rollout", "canary")];
         let workloads = workloads.map(|(kind, name)| Workload { name: name.to_owned(), kind: kind.to_owned() }).into();

@@ -146,23 +146,17 @@ fn agent_events_have_attributes() {
         name: "web".into(),
         namespace: "default".into(),
     };
-    let updated = Notification::EndpointUpdate {
+    let endpoint = |labels, error: &str, pod: &str, namespace: &str, interface: &str| Notification::Endpoint {
         id: 7,
-        labels: labels(),
-        error: String::new(),
-        pod_name: "p".into(),
-        namespace: "n".into(),
-        interface: String::new(),
+        labels,
+        error: error.into(),
+        pod_name: pod.into(),
+        namespace: namespace.into(),
+        interface: interface.into(),
     };
-    let ours = Notification::EndpointUpdate {
-        id: 7,
-        labels: Vec::new(),
-        error: String::new(),
-        pod_name: String::new(),
-        namespace: String::new(),
-        interface: "veth0".into(),
-    };
-    let failed = Notification::EndpointRegenerate { id: 7, labels: Vec::new(), error: "e".into() };
+    let updated = endpoint(labels(), "", "p", "n", "");
+    let ours = endpoint(Vec::new(), "", "", "", "veth0");
+    let failed = endpoint(Vec::new(), "e", "", "", "");
     for (kind, notification, severity, text, attributes) in [
         (
             Kind::AgentStarted,

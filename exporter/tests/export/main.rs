@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test that calls them")]
 
 mod encode;
+mod entities;
 mod events;
 mod http;
 mod logs;

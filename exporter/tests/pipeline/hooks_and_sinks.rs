@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use eyepiece::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
 use eyepiece::metadata::registry::Registry;
-use eyepiece::metadata::{Publisher, Tables};
+use eyepiece::metadata::{Publisher, Tables, WantedTexts};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::{Aggregation, Config};
 use eyepiece::pipeline::{Deps, Sink};
 use eyepiece::serve::monitor::fanout::Fanout;
-use eyepiece::serve::monitor::notification::Notification;
+use eyepiece::serve::monitor::notification::{Endpoint, Notification};
 use eyepiece::serve::monitor::notifier::notifier;
 use eyepiece::serve::monitor::tap::Tap;
 use eyepiece::source::cilium_monitor::{STABLE_AFTER, STALL};
@@ -105,7 +105,7 @@ fn debug() -> Vec<u8> {
 
 fn parts(source: Box<dyn Source>, telemetry: &Telemetry, sink: &Collect) -> Deps {
     let publisher = Publisher::new(Tables::new(&Symbols::default()));
-    let registry = Registry::new(Symbols::default(), publisher.clone(), Vec::new());
+    let registry = Registry::new(Symbols::default(), publisher.clone(), WantedTexts::default());
     let entity = Entity { addresses: [Some(IpAddr::from([10, 0, 0, 1])), None], ..Entity::default() };
     registry.replace(Provider::File, vec![(Key::ControlGroup(9001), Target::Entity(Arc::new(entity)))]);
     registry.publish();
@@ -116,6 +116,7 @@ fn parts(source: Box<dyn Source>, telemetry: &Telemetry, sink: &Collect) -> Deps
         names: publisher.reader(),
         symbols: Symbols::default(),
         learn: Box::new(|_, _, _| ()),
+        learn_process: Box::new(|_| {}),
         aggregation: Aggregation::new(Config::default(), 0),
         hooks: Vec::new(),
         sinks: vec![Box::new(sink.clone())],
@@ -200,7 +201,7 @@ fn own_notifications_are_no_source_events() {
     let tap = Tap::new(Box::new(source), &Fanout::new(&telemetry), inbox);
     let (handle, thread) = pipeline::spawn(parts(Box::new(tap), &telemetry, &sink)).unwrap();
     handle.start().unwrap();
-    (1..=5).for_each(|endpoint| notifier.send(Notification::EndpointCreated { endpoint, interface: "".into() }));
+    (1..=5).for_each(|id| notifier.send(Notification::EndpointCreated(Endpoint { id, ..Endpoint::default() })));
     handle.drain().unwrap();
     drop(handle);
     thread.join().unwrap().unwrap();

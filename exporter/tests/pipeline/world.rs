@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use eyepiece::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
 use eyepiece::metadata::registry::Registry;
-use eyepiece::metadata::{InterfaceInfo, Publisher, Snapshot, Tables};
+use eyepiece::metadata::{InterfaceInfo, Publisher, Snapshot, Tables, WantedTexts};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_wire::InterfaceKind;
 use serde_json::Value;
@@ -41,7 +41,7 @@ pub(crate) fn snapshot() -> Arc<Snapshot> {
         entries.push((key, entity(0, [first(IpAddr::is_ipv4), first(IpAddr::is_ipv6)])));
     }
     let publisher = Publisher::new(tables);
-    let registry = Registry::new(symbols, publisher.clone(), Vec::new());
+    let registry = Registry::new(symbols, publisher.clone(), WantedTexts::default());
     registry.replace(Provider::File, entries);
     registry.publish();
     Arc::clone(publisher.reader().snapshot())

@@ -13,12 +13,14 @@ struct File {
     groups: Vec<Group>,
 }
 
-/// A group of weaver's format: attributes, a metric or an event.
+/// A group of weaver's format: attributes, a metric, an event or an entity.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Group {
     pub(crate) id: String,
     pub(crate) r#type: String,
+    /// The id of a group whose attributes it has as well.
+    extends: Option<String>,
     pub(crate) stability: Option<String>,
     pub(crate) display_name: Option<String>,
     pub(crate) brief: String,
@@ -26,7 +28,7 @@ pub(crate) struct Group {
     pub(crate) metric_name: Option<String>,
     pub(crate) instrument: Option<String>,
     pub(crate) unit: Option<String>,
-    /// The name of an event.
+    /// The name of an event, the type of an entity.
     pub(crate) name: Option<String>,
     #[serde(default)]
     pub(crate) attributes: Vec<Attribute>,
@@ -44,6 +46,8 @@ pub(crate) struct Attribute {
     pub(crate) note: Option<String>,
     pub(crate) examples: Option<serde_yaml_ng::Value>,
     pub(crate) requirement_level: Option<Level>,
+    /// Of an entity's attribute: `identifying` or `descriptive`.
+    pub(crate) role: Option<String>,
     #[serde(default)]
     pub(crate) annotations: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -114,7 +118,8 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 impl Registry {
-    /// Reads all files but the manifest, in the order of their names.
+    /// Reads all files but the manifest, in the order of their names. Groups of attributes that others extend, `attributes.*`,
+    /// are in those.
     pub(crate) fn read() -> Self {
         let mut paths: Vec<PathBuf> = std::fs::read_dir(folder().join("registry"))
             .expect("the registry's folder")
@@ -123,7 +128,7 @@ impl Registry {
             .filter(|path| path.file_name().is_some_and(|name| name != MANIFEST))
             .collect();
         paths.sort();
-        let groups = paths
+        let groups: Vec<Group> = paths
             .iter()
             .flat_map(|path| {
                 let text = std::fs::read_to_string(path).expect("a file of the registry");
@@ -132,6 +137,14 @@ impl Registry {
                 file.groups
             })
             .collect();
+        let (shared, mut groups): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|group| group.id.starts_with("attributes."));
+        for group in &mut groups {
+            if let Some(id) = &group.extends {
+                let base = shared.iter().find(|base| base.id == *id).unwrap_or_else(|| panic!("there is no {id}"));
+                group.attributes.extend(base.attributes.iter().cloned());
+            }
+        }
         Self { groups }
     }
 
@@ -157,7 +170,8 @@ impl Registry {
              //! `EYEPIECE_REGENERATE=1 cargo test -p eyepiece-semconv`.\n\n",
         );
         self.write_attributes(&mut out).and_then(|()| self.write_metrics(&mut out)).expect("a String takes all");
-        self.write_events(&mut out).and_then(|()| self.write_labels(&mut out)).expect("a String takes all");
+        self.write_events(&mut out).and_then(|()| self.write_entities(&mut out)).expect("a String takes all");
+        self.write_labels(&mut out).expect("a String takes all");
         out
     }
 
@@ -222,6 +236,27 @@ impl Registry {
         Ok(())
     }
 
+    fn write_entities(&self, out: &mut String) -> std::fmt::Result {
+        out.push_str(
+            "/// Types of entities.\npub mod entity {\n    use super::attribute;\n    use crate::EntityType;\n\n",
+        );
+        out.push_str("    /// All of them, ordered by name.\n    pub const ALL: &[EntityType] = &[\n");
+        for group in &self.of("entity") {
+            let name = group.name.as_deref().expect("an entity has a type");
+            writeln!(out, "        // {}\n        EntityType {{\n            name: {name:?},", group.brief)?;
+            for role in ["identifying", "descriptive"] {
+                writeln!(out, "            {role}: &[")?;
+                for attribute in group.attributes.iter().filter(|attribute| attribute.role.as_deref() == Some(role)) {
+                    writeln!(out, "                attribute::{},", constant(attribute.name()))?;
+                }
+                out.push_str("            ],\n");
+            }
+            out.push_str("        },\n");
+        }
+        out.push_str("    ];\n}\n\n");
+        Ok(())
+    }
+
     fn write_labels(&self, out: &mut String) -> std::fmt::Result {
         out.push_str("/// The label of Hubble's metrics that carries the same as an attribute.\n");
         out.push_str("pub fn hubble_label(name: &str) -> Option<&'static str> {\n    Some(match name {\n");
@@ -257,6 +292,7 @@ fn kind(name: &str) -> &'static str {
         "string[]" => "Strings",
         "int" => "Int",
         "boolean" => "Boolean",
+        "any" => "Map",
         other => panic!("unknown type {other:?}"),
     }
 }

@@ -89,7 +89,9 @@ fn once(lab: &Lab, settings: &[(&str, &str)]) -> Result<()> {
     publish(lab)?;
     let (a, b, outside) = (lab.endpoint("a"), lab.endpoint("b"), lab.outside());
     let (node_inwards, node_outwards) = (lab.node_towards(a), lab.node_towards(outside));
-    let watch = Watch::start(lab, &[&[("otlp.logs.enabled", "false")], settings].concat())?;
+    // The node's own traffic is of the host, not of its processes.
+    let fixed = [("otlp.logs.enabled", "false"), ("metadata.cgroup.enabled", "off")];
+    let watch = Watch::start(lab, &[&fixed, settings].concat())?;
     let [at_a, at_b, at_outside] = [a, b, outside].map(|host| Capture::start(&host.namespace, DEVICE, ""));
     let (at_a, at_b, at_outside) = (at_a?, at_b?, at_outside?);
     for family in Family::BOTH {

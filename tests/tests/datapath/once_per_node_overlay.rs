@@ -12,6 +12,9 @@ use eyepiece_tests::{Capture, Count, Family, Host, Lab, Uplink, Watch, eventuall
 
 /// Timeout of expected events.
 const TIMEOUT: Duration = Duration::from_secs(30);
+const NO_LOGS: (&str, &str) = ("otlp.logs.enabled", "false");
+/// The node's own traffic is of the host, not of its processes.
+const OF_HOST: (&str, &str) = ("metadata.cgroup.enabled", "off");
 
 fn between(received: &Received, source: &str, destination: &str) -> Count {
     let ends = [("hubble.source.name", source), ("hubble.destination.name", destination)];
@@ -92,7 +95,7 @@ fn present_overlay_counts_once() -> Result<()> {
         let overlay = overlay::lay(&lab)?;
         // Connections of the outer packets that the programs meet as soon as they are attached.
         udp(lab.endpoint("a"), &overlay.pod).packets(10).run()?;
-        let watch = Watch::start(&lab, &[("otlp.logs.enabled", "false"), ("datapath.aggregation", aggregation)])?;
+        let watch = Watch::start(&lab, &[OF_HOST, NO_LOGS, ("datapath.aggregation", aggregation)])?;
         once(&lab, watch, &overlay, 0)?;
     }
     Ok(())
@@ -101,7 +104,7 @@ fn present_overlay_counts_once() -> Result<()> {
 #[test]
 fn later_overlay_counts_once() -> Result<()> {
     let lab = Lab::new()?;
-    let settings = [("otlp.logs.enabled", "false"), ("datapath.interval", "1s"), ("datapath.timeout.udp", "1s")];
+    let settings = [OF_HOST, NO_LOGS, ("datapath.interval", "1s"), ("datapath.timeout.udp", "1s")];
     let watch = Watch::start(&lab, &settings)?;
     let overlay = overlay::lay(&lab)?;
     let hooks =
@@ -118,7 +121,7 @@ fn later_overlay_counts_once() -> Result<()> {
 fn excluded_overlay_counts_at_uplink() -> Result<()> {
     let lab = Lab::new()?;
     let overlay = overlay::lay(&lab)?;
-    let settings = [("otlp.logs.enabled", "false"), ("datapath.interfaces.exclude", overlay::DEVICE)];
+    let settings = [OF_HOST, NO_LOGS, ("datapath.interfaces.exclude", overlay::DEVICE)];
     let watch = Watch::start(&lab, &settings)?;
     let outside = Capture::start(&lab.outside().namespace, DEVICE, "")?;
     udp(&overlay.node, &overlay.pod).packets(500).run()?;

@@ -1,5 +1,6 @@
 //! OTLP as receivers and the collector get it.
 
 mod collector;
+mod contexts;
 mod receivers;
 mod schema;

@@ -16,7 +16,7 @@ fn otlp(receiver: &Receiver) -> String {
     let endpoint = receiver.endpoint();
     format!(
         "[otlp]\nendpoint = \"{endpoint}\"\n[otlp.metrics]\ninterval = \"1s\"\n\
-         [otlp.logs]\ndelay = \"50ms\"\nevents.debug = true\n"
+         [otlp.logs]\ndelay = \"50ms\"\nevents.debug = true\nevents.entity = true\n"
     )
 }
 

@@ -52,14 +52,14 @@ impl Cluster {
     fn eyepiece(&self, name: &str) -> Result<Eyepiece> {
         let host = self.lab.endpoint(name);
         let names = self.folder.path().join(format!("{name}.toml"));
-        // Each node has the labels in another order.
+        // Each node has a pod of one workload, and the labels in another order.
         let labels =
             if name == NODES[0] { "tier = \"front\", app = \"web\"" } else { "app = \"web\", tier = \"front\"" };
-        let address = self.lab.endpoint(NODES[0]).v4;
+        let address = host.v4;
         std::fs::write(
             &names,
             format!(
-                "[[name]]\nname = \"web-1\"\nnamespace = \"shop\"\nworkload = \"web\"\n\
+                "[[name]]\nname = \"web-{name}\"\nnamespace = \"shop\"\nworkload = \"web\"\n\
                  addresses = [\"{address}\"]\nlabels = {{ {labels} }}\n"
             ),
         )?;
@@ -118,10 +118,10 @@ impl Clients {
         let observe = |filter: [&str; 2]| {
             self.hubble.run(&[&["observe", "--all", "--to-port", &port, "-o", "json"], &filter[..]].concat())
         };
-        let flows = observe(["--workload", "shop/web"])?.json()?;
-        ensure!(counts(&flows).iter().all(|&count| count > 0), "{:?}", counts(&flows));
+        let flows = observe(["--workload", "web"])?.json()?;
+        ensure!(counts(&flows).iter().all(|&count| count > 0), "{:?}: {:#?}", counts(&flows), self.flows());
         let ends = flows.iter().flat_map(|line| ["source", "destination"].map(|end| &line["flow"][end]));
-        let of_web = ends.filter(|end| end["pod_name"] == "web-1" && end["namespace"] == "shop");
+        let of_web = ends.filter(|end| end["namespace"] == "shop");
         let identities: BTreeSet<u64> = of_web.map(|end| end["identity"].as_u64().unwrap_or_default()).collect();
         ensure!(identities.len() == 1 && !identities.contains(&0), "{identities:?}");
         let identity = identities.first().context("an identity")?.to_string();

@@ -1,5 +1,6 @@
 //! A kube-apiserver with its etcd, without nodes: objects are what tests write.
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use eyepiece_tests::{Background, Pki, eventually, kubeconfig, peer};
+use eyepiece_tests::{Background, Inside, Pki, eventually, kubeconfig, peer};
 use http::{Method, Request};
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -61,6 +62,8 @@ pub(crate) struct Cluster {
     etcd_port: u16,
     server_port: u16,
     pki: Pki,
+    /// The network namespace of its processes; `None`: the test's.
+    inside: Option<Inside>,
     folder: tempfile::TempDir,
 }
 
@@ -74,17 +77,17 @@ impl Cluster {
         if let Some(cluster) = shared.upgrade() {
             return Ok(cluster);
         }
-        let cluster = Arc::new(Self::start(programs)?);
+        let cluster = Arc::new(Self::start(programs, None)?);
         *shared = Arc::downgrade(&cluster);
         Ok(cluster)
     }
 
-    /// Starts a cluster with the committed rights.
-    pub(crate) fn start(programs: &Programs) -> Result<Self> {
+    /// Starts a cluster with the committed rights, in a network namespace or in the test's.
+    pub(crate) fn start(programs: &Programs, inside: Option<&Inside>) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let [etcd_port, peer_port, server_port] = free_ports()?;
+        let [etcd_port, peer_port, server_port] = inside.map_or_else(free_ports, |inside| inside.run(free_ports))?;
         let (client, peer) = (format!("http://127.0.0.1:{etcd_port}"), format!("http://127.0.0.1:{peer_port}"));
-        let mut etcd = Command::new("etcd");
+        let mut etcd = command(inside, "etcd");
         etcd.arg("--data-dir").arg(folder.path().join("etcd")).args(["--unsafe-no-fsync", "--log-level=error"]);
         etcd.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
         etcd.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
@@ -97,6 +100,7 @@ impl Cluster {
             etcd_port,
             server_port,
             pki: Pki::new()?,
+            inside: inside.cloned(),
             folder,
         };
         for (token, _, _) in USERS {
@@ -115,7 +119,7 @@ impl Cluster {
             USERS.iter().map(|(token, user, group)| format!("{token},{user},{token},{group}")).collect();
         std::fs::write(file("tokens.csv"), tokens.join("\n"))?;
         let serving = self.pki.sign(&["localhost", "127.0.0.1"])?;
-        let mut command = Command::new(&self.programs.server);
+        let mut command = command(self.inside.as_ref(), &self.programs.server);
         command.args([
             format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port),
             format!("--secure-port={}", self.server_port),
@@ -157,7 +161,7 @@ impl Cluster {
 
     /// Calls kubectl as the admin.
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> Result<Output> {
-        let mut command = Command::new(&self.programs.kubectl);
+        let mut command = command(self.inside.as_ref(), &self.programs.kubectl);
         // Its caches would stand in the home folder.
         command.env("HOME", self.folder.path()).arg("--kubeconfig").arg(self.kubeconfig("admin"));
         Ok(command.arg("--request-timeout=5s").args(arguments).output()?)
@@ -195,6 +199,11 @@ impl Cluster {
     pub(crate) async fn admin(&self) -> Result<Admin> {
         Admin::new(&self.kubeconfig("admin")).await
     }
+}
+
+/// A command in a network namespace, or in the test's.
+fn command(inside: Option<&Inside>, program: impl AsRef<OsStr>) -> Command {
+    inside.map_or_else(|| Command::new(&program), |inside| inside.command(&program))
 }
 
 fn free_ports<const N: usize>() -> Result<[u16; N]> {
@@ -240,6 +249,15 @@ impl Admin {
         let Some(status) = object.get("status") else { return Ok(made) };
         let name = object["metadata"]["name"].as_str().context("a name")?;
         self.patch(&format!("{collection}/{name}/status"), &json!({"status": status})).await
+    }
+
+    /// Returns an object; `None` if there is none.
+    pub(crate) async fn find(&self, path: &str) -> Result<Option<Value>> {
+        match self.0.request(Request::get(path).body(Vec::new())?).await {
+            Ok(object) => Ok(Some(object)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("GET {path}")),
+        }
     }
 
     /// Changes an object.

@@ -9,13 +9,15 @@ use serde_json::{Value, json};
 use crate::cluster::{Admin, Cluster, needs_cluster, pod, pods};
 use crate::provided::Provided;
 
-fn owned(kind: &str, owner: &Value, labels: &Value) -> Value {
+/// Owner references to an object.
+pub(crate) fn owned(kind: &str, owner: &Value, labels: &Value) -> Value {
     let group = if kind.ends_with("Job") { "batch/v1" } else { "apps/v1" };
     json!([{"apiVersion": group, "kind": kind, "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"],
         "controller": true, "blockOwnerDeletion": labels.is_null()}])
 }
 
-fn template(labels: &Value) -> Value {
+/// A template of pods that never run.
+pub(crate) fn template(labels: &Value) -> Value {
     json!({"metadata": {"labels": labels},
         "spec": {"containers": [{"name": "main", "image": "none"}], "restartPolicy": "Never"}})
 }

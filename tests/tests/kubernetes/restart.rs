@@ -10,7 +10,7 @@ use crate::provided::Provided;
 fn restarted_server_is_followed_again() {
     let programs = needs_cluster!();
     // Of its own: other tests need their server.
-    let cluster = Cluster::start(&programs).expect("a cluster");
+    let cluster = Cluster::start(&programs, None).expect("a cluster");
     let mut provided = Provided::start(cluster.kubeconfig("eyepiece"), PodScope::Cluster).expect("a provider");
     provided.block_on(async {
         let admin = cluster.admin().await.expect("an admin");

@@ -141,7 +141,7 @@ fn follow_containers() -> Result<()> {
     }
     running.wait_for("an end", &[(container(&owner), Some("renamed")), (restarted, None)])?;
     running.wait_for_containers(0)?;
-    assert_eq!(running.recorder.len(), 3, "the containers themselves, for a minute");
+    assert_eq!(running.recorder.len(), 3, "the containers themselves, for a moment");
     Ok(())
 }
 

@@ -1,5 +1,7 @@
-//! Providers of names against the real programs that they ask.
+//! Providers of names against the real programs and the kernel that they ask.
 
 mod compose;
 mod docker;
+mod endpoints;
 mod recorder;
+mod sockets;

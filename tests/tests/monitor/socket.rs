@@ -124,7 +124,16 @@ fn reason_number(name: &str) -> Result<String> {
 fn printed_lines_name_events() -> Result<()> {
     let [program] = &needs_peers!("cilium-dbg");
     let mut lab = Lab::new()?;
-    let served = Served::start(&lab, "", "aggregation = \"none\"\ndebug = true")?;
+    // The address of the node is that by which it reaches others.
+    lab.node().ip(&format!("route add default via {}", lab.outside().v4))?;
+    let folder = tempfile::tempdir()?;
+    let names = folder.path().join("names.toml");
+    std::fs::write(
+        &names,
+        "[[name]]\nname = 'printer'\nnamespace = 'office'\naddresses = ['10.1.3.2']\nlabels = { floor = '2' }\n",
+    )?;
+    let names = format!("[metadata.file]\npath = \"{}\"", names.display());
+    let served = Served::start(&lab, &names, "aggregation = \"none\"\ndebug = true")?;
     let clients = [
         "",
         "-v",
@@ -165,13 +174,11 @@ fn printed_lines_name_events() -> Result<()> {
     let reason = format!("file <unknown-id-240>:{},", reason_number("NETFILTER_DROP")?);
     lab.add_endpoint("c")?;
     let agent = clients.iter().find(|client| client.arguments == "-t agent").context("an agent's client")?;
-    agent.wait(&[">> IPCache entry upserted: ", "10.1.3.2/32"], 1)?;
-    agent.wait(&[">> IPCache entry upserted: ", "fd00:1:3::2/128"], 1)?;
+    agent.wait(&[">> IPCache entry upserted: ", "10.1.3.2/32", "printer"], 1)?;
+    agent.wait(&[">> IPCache entry upserted: ", "fd00:1:3::2/128", "printer"], 1)?;
     lab.remove_endpoint("c")?;
-    agent.wait(&[">> Endpoint deleted: {\"id\":3,\"interface\":\"ve-c\"}"], 1)?;
-    agent.check(&[">> Endpoint created: {\"id\":3,\"interface\":\"ve-c\"}"], 1);
-    agent.check(&[">> IPCache entry upserted: {\"cidr\":\"10.1.3.2/32\",\"id\":0,\"encrypt-key\":0}"], 1);
-    agent.check(&[">> IPCache entry deleted: {\"cidr\":\"10.1.3.2/32\",\"id\":0,\"encrypt-key\":0}"], 1);
+    agent.wait(&[">> Endpoint deleted: {\"id\":3,"], 1)?;
+    check_endpoint(agent, &lab.outside().gateway4.to_string());
     agent.check(&[" udp"], 0);
 
     // The observation point, by the client's own words.
@@ -226,6 +233,24 @@ fn printed_lines_name_events() -> Result<()> {
     assert!(hex.count(&["75 75 75 75 75 75 75 75"]) >= 3 * 20, "{}", hex.describe("hex"));
     json(of("-j")?, of("-j -t drop")?, &a4)?;
     balance(&served, of("-t agent")?)
+}
+
+/// Checks the lines about an endpoint whose address has a name in the file of names.
+fn check_endpoint(agent: &Dbg, host: &str) {
+    let named = "\"labels\":[\"file:floor=2\"],\"pod-name\":\"printer\",\"namespace\":\"office\"";
+    for line in [
+        ">> Endpoint created: {\"id\":3,\"interface\":\"ve-c\"}".to_owned(),
+        format!(">> Endpoint regenerated: {{\"id\":3,{named},\"interface\":\"ve-c\"}}"),
+        format!(">> Endpoint deleted: {{\"id\":3,{named},\"interface\":\"ve-c\"}}"),
+        format!(
+            ">> IPCache entry upserted: {{\"cidr\":\"10.1.3.2/32\",\"id\":0,\"host-ip\":\"{host}\",\"encrypt-key\":0}}"
+        ),
+    ] {
+        agent.check(&[&line], 1);
+    }
+    let named = format!("\"host-ip\":\"{host}\",\"encrypt-key\":0,\"namespace\":\"office\",\"pod-name\":\"printer\"}}");
+    agent.check(&[">> IPCache entry upserted: {\"cidr\":\"10.1.3.2/32\",", "\"old-id\":0,", &named], 1);
+    agent.check(&[">> IPCache entry deleted: {\"cidr\":\"10.1.3.2/32\",", &named], 1);
 }
 
 /// Checks the sum of delivered events against their fates; our own notifications come in addition.

@@ -88,6 +88,11 @@ fn hooks_and_numbers_are_shown() -> Result<()> {
     ] {
         assert!(rows.iter().any(|row| row[..] == expected), "{expected:?} is missing:\n{text}");
     }
+    for tracepoint in ["kfree_skb", "inet_sock_set_state"] {
+        let expected = ["(whole", "machine)", tracepoint, "tp_btf", "attached"];
+        assert!(rows.iter().any(|row| row[..] == expected), "{tracepoint} is missing:\n{text}");
+    }
+    assert!(rows.iter().any(|row| row[..].starts_with(&["process", "current"])), "{text}");
     assert!(rows.iter().any(|row| row.first() == Some(&"eyepiece.events.received") && row[1] != "0"), "{text}");
     assert!(rows.iter().all(|row| row.get(1) != Some(&"0")), "zeros are left out: {text}");
     for family in ["ipv4", "ipv6"] {

@@ -41,12 +41,12 @@ fn notification(number: u32, text: &str) -> Result<(AgentEventKind, Notification
     use AgentEventKind as Kind;
     Ok(match number {
         2 => (Kind::AgentStarted, json::<Start>(text)?.into()),
-        3 => (Kind::EndpointRegenerateSuccess, json::<Endpoint>(text)?.regenerated()),
-        4 => (Kind::EndpointRegenerateFailure, json::<Endpoint>(text)?.regenerated()),
+        3 => (Kind::EndpointRegenerateSuccess, json::<Endpoint>(text)?.into()),
+        4 => (Kind::EndpointRegenerateFailure, json::<Endpoint>(text)?.into()),
         5 => (Kind::PolicyUpdated, json::<Policy>(text)?.into()),
         6 => (Kind::PolicyDeleted, json::<Policy>(text)?.into()),
-        7 => (Kind::EndpointCreated, json::<Endpoint>(text)?.updated()),
-        8 => (Kind::EndpointDeleted, json::<Endpoint>(text)?.updated()),
+        7 => (Kind::EndpointCreated, json::<Endpoint>(text)?.into()),
+        8 => (Kind::EndpointDeleted, json::<Endpoint>(text)?.into()),
         9 => (Kind::IpcacheUpserted, json::<Ipcache>(text)?.into()),
         10 => (Kind::IpcacheDeleted, json::<Ipcache>(text)?.into()),
         kind => (Kind::Unknown, Notification::Unknown { kind, notification: text.to_owned() }),
@@ -98,15 +98,10 @@ struct Endpoint {
     interface: String,
 }
 
-impl Endpoint {
-    fn regenerated(self) -> Notification {
-        let Self { id, labels, error, .. } = self;
-        Notification::EndpointRegenerate { id, labels: labels.unwrap_or_default(), error }
-    }
-
-    fn updated(self) -> Notification {
-        let Self { id, labels, error, pod_name, namespace, interface } = self;
-        Notification::EndpointUpdate { id, labels: labels.unwrap_or_default(), error, pod_name, namespace, interface }
+impl From<Endpoint> for Notification {
+    fn from(endpoint: Endpoint) -> Self {
+        let Endpoint { id, labels, error, pod_name, namespace, interface } = endpoint;
+        Self::Endpoint { id, labels: labels.unwrap_or_default(), error, pod_name, namespace, interface }
     }
 }
 

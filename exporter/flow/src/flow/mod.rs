@@ -426,6 +426,15 @@ impl Direction {
             Self::Egress => "EGRESS",
         }
     }
+
+    /// The value of the label `traffic_direction` in Hubble's metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
 }
 
 impl Flow {

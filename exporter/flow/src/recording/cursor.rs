@@ -53,6 +53,7 @@ impl<'a> Bytes<'a> {
             held_packets,
             held_bytes,
             cgroup,
+            process: 0,
         })
     }
 

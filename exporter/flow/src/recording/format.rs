@@ -33,7 +33,8 @@
 //! drop, 16 B: u32 reason · u32 network namespace · u64 location. address, 17 B: u8 4 or 6 · 16 B, IPv4 in the first 4.
 //! transport, 6 B: u8 IP protocol · u8 1 = of a reply · u16 source port · u16 destination port.
 //!
-//! The file holds the events of a source, without the agent notifications that eyepiece makes itself.
+//! The file holds the events of a source, without the agent notifications that eyepiece makes itself. Entities are not
+//! in it, and so neither are processes.
 //!
 //! Damage: bytes that are not a head are skipped up to the next head. A body with a wrong CRC is skipped if a head
 //! follows it. Else bytes are missing, and the next head is searched inside it. A malicious file may have many heads
@@ -245,8 +246,8 @@ pub fn write_event(event: &Event<'_>, time: u64, out: &mut Vec<u8>) {
             out.extend([source, 0, 0, 0, 0, 0, 0, 0]);
             out.extend(lost.count.to_le_bytes());
         }),
-        // The file holds a source's payloads: the first two have none, the last is not the source's.
-        Event::Observed(_) | Event::Undecodable(_) | Event::Notification(_) => {}
+        // The file holds a source's payloads: the first three have none, the last is not the source's.
+        Event::Process(_) | Event::Observed(_) | Event::Undecodable(_) | Event::Notification(_) => {}
     }
 }
 
@@ -304,8 +305,18 @@ fn write(out: &mut Vec<u8>, (kind, flags): (u8, u8), cpu: u16, time: u64, body: 
 }
 
 fn write_traffic(traffic: &TrafficDelta, out: &mut Vec<u8>) {
-    let TrafficDelta { hook, answered_by, ifindex, ingress_ifindex, packets, bytes, held_packets, held_bytes, cgroup } =
-        *traffic;
+    let TrafficDelta {
+        hook,
+        answered_by,
+        ifindex,
+        ingress_ifindex,
+        packets,
+        bytes,
+        held_packets,
+        held_bytes,
+        cgroup,
+        process: _,
+    } = *traffic;
     out.extend([hook as u8, answered_by as u8, 0, 0]);
     for number in [ifindex, ingress_ifindex, 0] {
         out.extend(number.to_le_bytes());

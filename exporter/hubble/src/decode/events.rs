@@ -83,11 +83,12 @@ fn notification(notification: ProtoNotification) -> Notification {
         }
         ProtoNotification::EndpointRegenerate(event) => {
             let proto::EndpointRegenNotification { id, labels, error } = event;
-            Notification::EndpointRegenerate { id, labels, error }
+            let (pod_name, namespace, interface) = (String::new(), String::new(), String::new());
+            Notification::Endpoint { id, labels, error, pod_name, namespace, interface }
         }
         ProtoNotification::EndpointUpdate(event) => {
             let proto::EndpointUpdateNotification { id, labels, error, pod_name, namespace } = event;
-            Notification::EndpointUpdate { id, labels, error, pod_name, namespace, interface: String::new() }
+            Notification::Endpoint { id, labels, error, pod_name, namespace, interface: String::new() }
         }
         ProtoNotification::IpcacheUpdate(event) => {
             let proto::IpCacheNotification {

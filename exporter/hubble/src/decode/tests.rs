@@ -120,29 +120,23 @@ fn agent_event_survives_encoding() {
         namespace: "n".into(),
         pod_name: "p".into(),
     };
-    let (id, labels, error) = (u64::MAX, texts(), text());
+    let endpoint = |labels, error, pod_name: &str, namespace: &str| Notification::Endpoint {
+        id: u64::MAX,
+        labels,
+        error,
+        pod_name: pod_name.into(),
+        namespace: namespace.into(),
+        interface: String::new(),
+    };
     let table = [
         (AgentEventKind::Unknown, Notification::Unknown { kind: 70, notification: "{}".into() }),
         (AgentEventKind::AgentStarted, Notification::AgentStart { time }),
         (AgentEventKind::AgentStarted, Notification::AgentStart { time: None }),
         (AgentEventKind::PolicyUpdated, Notification::Policy { labels: texts(), revision: 5, rule_count: -1 }),
         (AgentEventKind::PolicyDeleted, Notification::Policy { labels: vec![], revision: 0, rule_count: 0 }),
-        (
-            AgentEventKind::EndpointRegenerateFailure,
-            Notification::EndpointRegenerate { id, labels: texts(), error: text() },
-        ),
-        (AgentEventKind::EndpointRegenerateSuccess, Notification::EndpointRegenerate { id, labels: vec![], error }),
-        (
-            AgentEventKind::EndpointCreated,
-            Notification::EndpointUpdate {
-                id,
-                labels,
-                error: text(),
-                pod_name: "p".into(),
-                namespace: "n".into(),
-                interface: String::new(),
-            },
-        ),
+        (AgentEventKind::EndpointRegenerateFailure, endpoint(texts(), text(), "", "")),
+        (AgentEventKind::EndpointRegenerateSuccess, endpoint(vec![], text(), "", "")),
+        (AgentEventKind::EndpointCreated, endpoint(texts(), text(), "p", "n")),
         (AgentEventKind::IpcacheUpserted, ipcache(Some(0))),
         (AgentEventKind::IpcacheDeleted, ipcache(None)),
         (AgentEventKind::ServiceUpserted, service),

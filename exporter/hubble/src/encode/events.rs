@@ -1,6 +1,6 @@
 //! Encodes the fields of `AgentEvent`, `DebugEvent` and `LostEvent`.
 
-use eyepiece_flow::agent_event::{AgentEvent, Notification, ServiceAddress};
+use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification, ServiceAddress};
 use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::event::{Lost, LostSource};
 use eyepiece_flow::lookup::NameLookup;
@@ -67,19 +67,20 @@ pub(super) fn agent(event: &AgentEvent, out: &mut Vec<u8>) {
             number(out, 2, *revision);
             signed(out, 3, *rule_count);
         }),
-        Notification::EndpointRegenerate { id, labels, error } => message(out, 103, |out| {
-            number(out, 1, *id);
-            texts(out, 2, labels);
-            text(out, 3, error);
-        }),
-        // The API has no field for the interface.
-        Notification::EndpointUpdate { id, labels, error, pod_name, namespace, interface: _ } => {
-            message(out, 104, |out| {
+        // The API has no field for the interface, and none for the pod where programs were built.
+        Notification::Endpoint { id, labels, error, pod_name, namespace, interface: _ } => {
+            let is_built = matches!(
+                event.kind,
+                AgentEventKind::EndpointRegenerateSuccess | AgentEventKind::EndpointRegenerateFailure
+            );
+            message(out, if is_built { 103 } else { 104 }, |out| {
                 number(out, 1, *id);
                 texts(out, 2, labels);
                 text(out, 3, error);
-                text(out, 4, pod_name);
-                text(out, 5, namespace);
+                if !is_built {
+                    text(out, 4, pod_name);
+                    text(out, 5, namespace);
+                }
             });
         }
         Notification::Ipcache { .. } => message(out, 105, |out| ipcache(&event.notification, out)),

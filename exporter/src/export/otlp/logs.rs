@@ -12,7 +12,7 @@ use tracing::warn;
 use super::counters::ExportCounters;
 use super::delivery::{Delivery, Reporter, Transport};
 use super::encode::{FlowEncoder, Pushed, RequestBuilder};
-use super::queue::{self, Item, LogSink, Queue};
+use super::queue::{self, Item, LogSink, Queue, Record};
 use super::resource::Resource;
 use crate::support::backoff::BackoffRange;
 use crate::support::shutdown;
@@ -149,16 +149,16 @@ impl<T: Transport> LogExporter<T> {
         }
     }
 
-    /// Encodes flows and events, and sends full requests.
+    /// Encodes records, and sends full requests.
     async fn export(&mut self, item: Item, stop: &Stop) {
         let observed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let observed = u64::try_from(observed.as_nanos()).unwrap_or(u64::MAX);
         self.encoder.enter(item.names());
-        for each in item.observed() {
-            let mut pushed = self.builder.push_observed(&mut self.encoder, each, observed);
+        for record in item.entries() {
+            let mut pushed = self.push(record, observed);
             if pushed == Pushed::Full {
                 self.dispatch(stop).await;
-                pushed = self.builder.push_observed(&mut self.encoder, each, observed);
+                pushed = self.push(record, observed);
             }
             if pushed != Pushed::Added {
                 self.counters.too_large.add(1);
@@ -166,6 +166,13 @@ impl<T: Transport> LogExporter<T> {
                     warn!("a log record is larger than a request may be: such records are counted and dropped");
                 }
             }
+        }
+    }
+
+    fn push(&mut self, record: Record<'_>, observed: u64) -> Pushed {
+        match record {
+            Record::Observed(each) => self.builder.push_observed(&mut self.encoder, each, observed),
+            Record::Entity(event) => self.builder.push_entity(event, observed),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The bounded queue of flows and events between the pipeline and the exporter's task.
+//! The bounded queue of flows and events between the pipeline, or the registry of entities, and the exporter's task.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use super::counters::ExportCounters;
+use crate::metadata::entity_events::event::EntityEvent;
 use crate::support::telemetry::Number;
 
 /// Capacity in records: about a third of a second at 200,000 records/s, longer than a collector's garbage collection. A
@@ -25,12 +26,37 @@ pub struct LogSink {
     sender: mpsc::UnboundedSender<Item>,
 }
 
-/// The first exported records of a batch; the rest found no room.
+/// The first exported records of a batch or of a list of entity events; the rest found no room.
 #[derive(Debug)]
 pub struct Item {
-    batch: Batch,
+    content: Content,
     records: usize,
     kinds: LogEvents,
+}
+
+#[derive(Debug)]
+enum Content {
+    Batch(Batch),
+    Entities(Vec<EntityEvent>),
+}
+
+/// What becomes a log record.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Record<'a> {
+    /// A flow, an event or a loss.
+    Observed(&'a Observed),
+    /// An entity that is there or gone.
+    Entity(&'a EntityEvent),
+}
+
+impl Record<'_> {
+    /// When it happened, ns since the Unix epoch.
+    pub const fn time(&self) -> u64 {
+        match self {
+            Self::Observed(observed) => observed.time(),
+            Self::Entity(event) => event.time,
+        }
+    }
 }
 
 impl Item {
@@ -46,12 +72,20 @@ impl Item {
 
     /// The names that its flows refer to.
     pub const fn names(&self) -> Option<&Arc<dyn BatchNames>> {
-        self.batch.names()
+        match &self.content {
+            Content::Batch(batch) => batch.names(),
+            Content::Entities(_) => None,
+        }
     }
 
-    /// Flows, events and losses in order.
-    pub fn observed(&self) -> impl Iterator<Item = &Observed> {
-        self.batch.iter().filter(|&observed| includes(self.kinds, observed)).take(self.records)
+    /// The records in order.
+    pub fn entries(&self) -> impl Iterator<Item = Record<'_>> {
+        let (observed, entities): (&[Observed], &[EntityEvent]) = match &self.content {
+            Content::Batch(batch) => (batch, &[]),
+            Content::Entities(events) => (&[], events),
+        };
+        let observed = observed.iter().filter(|&observed| includes(self.kinds, observed)).map(Record::Observed);
+        observed.chain(entities.iter().map(Record::Entity)).take(self.records)
     }
 }
 
@@ -101,8 +135,17 @@ pub fn channel(capacity: usize, enough: usize, kinds: LogEvents, counters: Expor
 impl LogSink {
     /// Queues flows and events, and never waits. Counts records that find no room. Returns the number of queued records.
     pub fn try_send(&self, batch: Batch) -> usize {
+        let offered = batch.iter().filter(|&observed| includes(self.shared.kinds, observed)).count();
+        self.send(offered, Content::Batch(batch))
+    }
+
+    /// Queues entity events likewise, whatever the kinds are.
+    pub fn send_entities(&self, events: Vec<EntityEvent>) -> usize {
+        self.send(events.len(), Content::Entities(events))
+    }
+
+    fn send(&self, offered: usize, content: Content) -> usize {
         let shared = &*self.shared;
-        let offered = batch.iter().filter(|&observed| includes(shared.kinds, observed)).count();
         if offered == 0 {
             return 0;
         }
@@ -114,7 +157,7 @@ impl LogSink {
         shared.counters.queue_full.add((offered - taken) as u64);
         let Ok(before) = reserved else { return 0 };
         shared.counters.taken.add(taken as u64);
-        if self.sender.send(Item { batch, records: taken, kinds: shared.kinds }).is_err() {
+        if self.sender.send(Item { content, records: taken, kinds: shared.kinds }).is_err() {
             shared.release(taken);
             shared.count_unread(taken);
             return 0;
@@ -206,8 +249,9 @@ mod tests {
     use eyepiece_flow::flow::{EventType, Flow};
     use eyepiece_flow::record::{Batch, Observed};
 
-    use super::{LogEvents, channel, includes};
+    use super::{Arc, EntityEvent, LogEvents, Record, channel, includes};
     use crate::export::otlp::counters::ExportCounters;
+    use crate::metadata::entity_events::event::ReportedEntity;
     use crate::support::telemetry::Telemetry;
 
     fn batch(records: usize) -> Batch {
@@ -229,7 +273,7 @@ mod tests {
                 assert_eq!(counters.queue_full.get() as usize, offered - taken);
                 assert_eq!(counters.queue_depth.get() as usize, taken);
                 assert_eq!(counters.queue_capacity.get() as usize, capacity);
-                let first = queue.try_next().map_or(0, |item| item.observed().count());
+                let first = queue.try_next().map_or(0, |item| item.entries().count());
                 assert_eq!(first, records.min(capacity));
                 assert_eq!(sink.depth(), taken - first);
                 drop(queue);
@@ -263,14 +307,35 @@ mod tests {
             assert_eq!(sink.try_send(Batch::clone(&batch)), taken);
             assert_eq!((sink.depth(), counters.queue_full.get()), (taken, full));
             let item = queue.try_next().unwrap();
-            let expected: Vec<_> = batch.iter().filter(|&observed| includes(kinds, observed)).take(taken).collect();
-            assert_eq!((item.len(), item.observed().collect::<Vec<_>>()), (taken, expected));
+            let expected = batch.iter().filter(|&observed| includes(kinds, observed)).take(taken);
+            let expected: Vec<_> = expected.map(Record::Observed).collect();
+            assert_eq!((item.len(), item.entries().collect::<Vec<_>>()), (taken, expected));
             assert_eq!(sink.depth(), 0);
         }
-        let nothing = LogEvents { flow: false, agent: false, lost: false, debug: false };
+        let nothing = LogEvents { flow: false, agent: false, lost: false, debug: false, entity: true };
         let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
         let (sink, mut queue) = channel(9, 4, nothing, counters);
         assert_eq!(sink.try_send(batch), 0);
         assert!(queue.try_next().is_none());
+    }
+
+    #[test]
+    fn entity_events_share_queue_and_counters() {
+        let kind = eyepiece_semconv::entity::ALL.first().unwrap();
+        let entity = Arc::new(ReportedEntity { kind, id: Vec::new(), description: Vec::new() });
+        let events = |count| vec![EntityEvent { time: 5, report_interval: None, entity: Arc::clone(&entity) }; count];
+        let counters = ExportCounters::new(&Telemetry::default(), Signal::Logs);
+        let (sink, mut queue) = channel(5, 4, LogEvents::default(), counters.clone());
+        assert_eq!(sink.send_entities(Vec::new()), 0);
+        assert_eq!([sink.send_entities(events(2)), sink.try_send(batch(1)), sink.send_entities(events(4))], [2, 1, 2]);
+        assert_eq!((sink.depth(), counters.queue_full.get(), counters.taken.get()), (5, 2, 5));
+        for expected in [2, 1, 2] {
+            let item = queue.try_next().unwrap();
+            assert_eq!((item.len(), item.entries().count()), (expected, expected));
+            assert!(item.entries().all(|record| record.time() == 5 || matches!(record, Record::Observed(_))));
+        }
+        sink.send_entities(events(3));
+        drop(queue);
+        assert_eq!((sink.depth(), counters.shutdown.get()), (0, 3));
     }
 }

@@ -14,9 +14,9 @@ use tracing::info;
 use super::row::{self, Row};
 use crate::export::otlp::counters::ExportCounters;
 use crate::export::otlp::queue;
-use crate::export::otlp::queue::{Item, LogSink, Queue};
-use crate::export::text::event_line;
+use crate::export::otlp::queue::{Item, LogSink, Queue, Record};
 use crate::export::text::flow_line::{FlowTextLookup, FlowTexts};
+use crate::export::text::{entity_line, event_line};
 use crate::support::paint::{Color, Paint};
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
@@ -109,15 +109,14 @@ impl<W: Write> Printer<W> {
 
     fn item(&mut self, item: &Item) -> io::Result<()> {
         self.lookup.enter(item.names());
-        for (index, observed) in item.observed().enumerate() {
-            self.heading(observed.time());
-            match observed {
-                Observed::Flow(flow) => {
-                    self.lookup.read(flow, &mut self.texts);
-                    self.row.fill(flow, &self.texts);
-                    self.row.write(self.paint, &mut self.text);
-                }
-                other => self.event(other),
+        for (index, record) in item.entries().enumerate() {
+            self.heading(record.time());
+            if let Record::Observed(Observed::Flow(flow)) = record {
+                self.lookup.read(flow, &mut self.texts);
+                self.row.fill(flow, &self.texts);
+                self.row.write(self.paint, &mut self.text);
+            } else {
+                self.event(record);
             }
             self.pending += 1;
             if self.text.len() >= CHUNK
@@ -131,11 +130,14 @@ impl<W: Write> Printer<W> {
         Ok(())
     }
 
-    fn event(&mut self, observed: &Observed) {
-        row::clock(observed.time(), self.paint, &mut self.text);
+    fn event(&mut self, record: Record<'_>) {
+        row::clock(record.time(), self.paint, &mut self.text);
         self.text.push(' ');
         let start = self.text.len();
-        event_line::write(observed, &mut self.lookup, &mut self.text);
+        match record {
+            Record::Observed(observed) => event_line::write(observed, &mut self.lookup, &mut self.text),
+            Record::Entity(event) => entity_line::write(event, &mut self.text),
+        }
         row::clean(&mut self.text, start);
         self.text.push('\n');
     }

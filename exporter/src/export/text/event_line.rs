@@ -69,12 +69,7 @@ fn agent(event: &AgentEvent, out: &mut String) -> std::fmt::Result {
             write!(out, ": revision {revision}, {rule_count} rules")?;
             list(labels, out)
         }
-        Notification::EndpointRegenerate { id, labels, error } => {
-            write!(out, ": endpoint {id}")?;
-            list(labels, out)?;
-            if error.is_empty() { Ok(()) } else { write!(out, ": {error}") }
-        }
-        Notification::EndpointUpdate { id, labels, error, pod_name, namespace, interface } => {
+        Notification::Endpoint { id, labels, error, pod_name, namespace, interface } => {
             write!(out, ": endpoint {id}")?;
             if !interface.is_empty() {
                 write!(out, " at {interface}")?;

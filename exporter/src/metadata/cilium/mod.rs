@@ -23,12 +23,7 @@ pub struct CiliumObserver(Intake<AgentEvent>);
 impl CiliumObserver {
     /// Takes a notification, if it is about endpoints or addresses. Never waits.
     pub fn observe(&self, event: &AgentEvent) {
-        if matches!(
-            event.notification,
-            Notification::EndpointUpdate { .. }
-                | Notification::EndpointRegenerate { .. }
-                | Notification::Ipcache { .. }
-        ) {
+        if matches!(event.notification, Notification::Endpoint { .. } | Notification::Ipcache { .. }) {
             self.0.offer(event.clone());
         }
     }

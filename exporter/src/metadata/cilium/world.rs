@@ -56,13 +56,16 @@ impl World {
     /// Takes a notification and returns what changed.
     pub(super) fn observe(&mut self, event: &AgentEvent) -> Vec<Change> {
         match (&event.notification, event.kind) {
-            (Notification::EndpointUpdate { id, .. }, AgentEventKind::EndpointDeleted) => {
+            (Notification::Endpoint { id, .. }, AgentEventKind::EndpointDeleted) => {
                 let pod = self.endpoints.remove(id);
                 // Another endpoint may have the pod's name by now.
                 let pod = pod.filter(|pod| !self.endpoints.values().any(|other| other == pod));
                 pod.map(|pod| self.set_labels(&pod, &[])).unwrap_or_default()
             }
-            (Notification::EndpointUpdate { id, labels, pod_name, namespace, .. }, _) if !pod_name.is_empty() => {
+            // Labels of a failed build may be incomplete.
+            (Notification::Endpoint { .. }, AgentEventKind::EndpointRegenerateFailure) => Vec::new(),
+            // Another eyepiece names the pod in every notification.
+            (Notification::Endpoint { id, labels, pod_name, namespace, .. }, _) if !pod_name.is_empty() => {
                 let pod = (namespace.clone(), pod_name.clone());
                 if self.endpoints.len() >= MAX_ENDPOINTS && !self.endpoints.contains_key(id) {
                     self.refused += 1;
@@ -71,8 +74,7 @@ impl World {
                 self.endpoints.insert(*id, pod.clone());
                 self.set_labels(&pod, labels)
             }
-            // Labels of a failed build may be incomplete.
-            (Notification::EndpointRegenerate { id, labels, .. }, AgentEventKind::EndpointRegenerateSuccess) => {
+            (Notification::Endpoint { id, labels, .. }, AgentEventKind::EndpointRegenerateSuccess) => {
                 self.endpoints.get(id).cloned().map(|pod| self.set_labels(&pod, labels)).unwrap_or_default()
             }
             (Notification::Ipcache { cidr, .. }, AgentEventKind::IpcacheDeleted) => {
@@ -185,18 +187,8 @@ mod tests {
     fn endpoint(kind: AgentEventKind, id: u64, pod: &str, labels: &[&str]) -> AgentEvent {
         let labels = labels.iter().map(ToString::to_string).collect();
         let (error, interface) = (String::new(), String::new());
-        let notification = match kind {
-            AgentEventKind::EndpointRegenerateSuccess => Notification::EndpointRegenerate { id, labels, error },
-            _ => Notification::EndpointUpdate {
-                id,
-                labels,
-                error,
-                pod_name: pod.to_owned(),
-                namespace: "shop".to_owned(),
-                interface,
-            },
-        };
-        event(kind, notification)
+        let (pod_name, namespace) = (pod.to_owned(), "shop".to_owned());
+        event(kind, Notification::Endpoint { id, labels, error, pod_name, namespace, interface })
     }
 
     fn ipcache(kind: AgentEventKind, cidr: &str, identity: u32, pod: &str) -> AgentEvent {
@@ -237,7 +229,8 @@ mod tests {
     #[test]
     fn events_add_up_to_pods() {
         use AgentEventKind::{
-            EndpointCreated, EndpointDeleted, EndpointRegenerateSuccess, IpcacheDeleted, IpcacheUpserted,
+            EndpointCreated, EndpointDeleted, EndpointRegenerateFailure, EndpointRegenerateSuccess, IpcacheDeleted,
+            IpcacheUpserted,
         };
         let mut world = World::default();
         let labels = ["k8s:io.cilium.k8s.policy.cluster=east", "k8s:app=web"];
@@ -275,6 +268,13 @@ mod tests {
             ),
             ("the same labels", endpoint(EndpointRegenerateSuccess, 7, "", &["k8s:app=shop"]), vec![]),
             ("unknown endpoint", endpoint(EndpointRegenerateSuccess, 8, "", &["k8s:app=shop"]), vec![]),
+            ("failed build", endpoint(EndpointRegenerateFailure, 7, "web", &["k8s:app=other"]), vec![]),
+            (
+                "another eyepiece's endpoint is named",
+                endpoint(EndpointRegenerateSuccess, 10, "db", &["k8s:app=db"]),
+                vec!["10.0.1.1 Pod shop/db 301 [k8s:app=db] ".to_owned()],
+            ),
+            ("and gone", endpoint(EndpointDeleted, 10, "db", &[]), vec!["10.0.1.1 Pod shop/db 301 [] ".to_owned()]),
             ("host", ipcache(IpcacheUpserted, "192.0.2.1/32", 1, ""), vec!["192.0.2.1 Node host 1 [] ".to_owned()]),
             (
                 "another node",

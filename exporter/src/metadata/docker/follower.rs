@@ -25,8 +25,8 @@ use crate::support::telemetry::Telemetry;
 
 /// How often the containers are listed, beside events.
 const LISTING: Duration = Duration::from_secs(60);
-/// How often containers that have stopped long ago are removed.
-const EXPIRY: Duration = Duration::from_secs(5);
+/// How often containers that do not run are looked through for those to forget.
+const EXPIRY: Duration = Duration::from_secs(1);
 /// A connection that lasted this long is stable: the next attempt follows at once.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
 /// A failure that lasts is logged at these intervals, doubling from the first to the second.
@@ -145,7 +145,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Takes what events say: ends first, for the address of one that has ended may be another's by now. The answers
+    /// Applies events: ends first, for the address of one that has ended may be another's by now. The answers
     /// about those that start again follow.
     fn observe(&mut self, batch: Batch, inspections: &mut Inspections) {
         let (before, mut changes) = (self.state.len(), Vec::new());

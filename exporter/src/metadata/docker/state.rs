@@ -9,9 +9,10 @@ use super::container::{Container, MAX_CONTAINERS, Network};
 use super::entity::entity;
 use crate::metadata::provider::{Change, Entity, Key, Target};
 
-/// How long a stopped container is known: its last flows and totals come after its end, its first before its start is
-/// reported.
-const GRACE: Duration = Duration::from_secs(60);
+/// How long a container is known that has not started: its first packets come before its start is reported.
+const BEFORE_START: Duration = Duration::from_secs(60);
+/// How long a container is known that has ended: what reports its network namespace may come after its end.
+const AFTER_END: Duration = Duration::from_secs(5);
 
 /// A container that claims a key. The first one of several wins: the owner of a shared namespace before its guests.
 type Claimant = (Network, Arc<str>);
@@ -23,8 +24,8 @@ struct Known {
     network: Network,
     namespace: Option<u32>,
     addresses: BTreeSet<IpAddr>,
-    /// Since when it does not run; `None` if it runs.
-    stopped: Option<Instant>,
+    /// When it is forgotten; `None` while it runs.
+    until: Option<Instant>,
 }
 
 impl Known {
@@ -49,7 +50,7 @@ impl State {
 
     /// The ids of running containers.
     pub(super) fn ids(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.containers.iter().filter(|(_, known)| known.stopped.is_none()).map(|(id, _)| id)
+        self.containers.iter().filter(|(_, known)| known.until.is_none()).map(|(id, _)| id)
     }
 
     /// Returns whether a container is known, running or not.
@@ -65,7 +66,7 @@ impl State {
     /// Returns whether a container of a listing is as it is known; a listing has no namespaces.
     pub(super) fn has(&self, listed: &Container) -> bool {
         self.containers.get(&listed.id).is_some_and(|known| {
-            known.stopped.is_none()
+            known.until.is_none()
                 && known.addresses == listed.addresses
                 && known.entity.metadata.pod_name == listed.name
         })
@@ -76,8 +77,12 @@ impl State {
         let mut changes = Vec::new();
         let entity = Arc::new(entity(&container));
         let Container { id, network, namespace, addresses, is_stopped, .. } = container;
-        let stopped = is_stopped.then(Instant::now);
-        let known = Known { entity: Arc::clone(&entity), network, namespace, addresses, stopped };
+        let until = is_stopped.then(|| match self.containers.get(&id) {
+            Some(Known { until: Some(until), .. }) => *until,
+            Some(_) => Instant::now() + AFTER_END,
+            None => Instant::now() + BEFORE_START,
+        });
+        let known = Known { entity: Arc::clone(&entity), network, namespace, addresses, until };
         let (new, old) = (known.keys(), self.containers.insert(Arc::clone(&id), known));
         let kept = old.as_ref().filter(|old| old.network == network).map(Known::keys).unwrap_or_default();
         // The entity first: the target of a key always exists.
@@ -96,20 +101,18 @@ impl State {
     /// Takes the keys of a container that has ended, and keeps it for a time; without changes if it is not known.
     pub(super) fn stop(&mut self, id: &Arc<str>) -> Vec<Change> {
         let mut changes = Vec::new();
-        let Some(known) = self.containers.get_mut(id).filter(|known| known.stopped.is_none()) else { return changes };
+        let Some(known) = self.containers.get_mut(id).filter(|known| known.until.is_none()) else { return changes };
         let keys = known.keys();
-        (known.namespace, known.stopped) = (None, Some(Instant::now()));
+        (known.namespace, known.until) = (None, Some(Instant::now() + AFTER_END));
         known.addresses.clear();
         let claimant = (known.network, Arc::clone(id));
         keys.into_iter().for_each(|key| self.release(key, &claimant, &mut changes));
         changes
     }
 
-    /// Removes containers that stopped a while before `now`.
+    /// Removes containers whose time is over.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Change> {
-        let is_over = |_: &Arc<str>, known: &mut Known| {
-            known.stopped.is_some_and(|stopped| now.saturating_duration_since(stopped) >= GRACE)
-        };
+        let is_over = |_: &Arc<str>, known: &mut Known| known.until.is_some_and(|until| until <= now);
         // Stopped containers have no other keys.
         self.containers.extract_if(is_over).map(|(id, _)| Change::Remove(Key::Container(id))).collect()
     }
@@ -168,7 +171,7 @@ mod tests {
     use std::net::IpAddr;
     use std::time::Instant;
 
-    use super::{GRACE, MAX_CONTAINERS, State};
+    use super::{AFTER_END, BEFORE_START, MAX_CONTAINERS, State};
     use crate::metadata::docker::container::{Container, Network};
     use crate::metadata::provider::{Change, Key, Target};
 
@@ -241,7 +244,7 @@ mod tests {
         assert!(received.0.len() == 3 && state.claims.is_empty() && state.len() == 0, "their entities stay");
         assert!(state.stop(&"a".into()).is_empty(), "it has ended");
         received.apply(state.set(container("a", Network::Own, Some(9), &[])));
-        received.apply(state.expire(Instant::now() + GRACE));
+        received.apply(state.expire(Instant::now() + AFTER_END));
         assert_eq!((received.0.len(), state.len()), (2, 1), "one runs again");
     }
 
@@ -251,8 +254,8 @@ mod tests {
         let created = Container { is_stopped: true, ..container("a", Network::Own, None, &[]) };
         assert_eq!((state.set(created).len(), state.len(), state.entries().len()), (1, 0, 1));
         assert!(!state.has(&container("a", Network::Own, None, &[])), "it is listed once it runs");
-        assert!(state.expire(Instant::now()).is_empty());
-        assert_eq!(state.expire(Instant::now() + GRACE), [Change::Remove(Key::Container("a".into()))]);
+        assert!(state.expire(Instant::now() + AFTER_END).is_empty());
+        assert_eq!(state.expire(Instant::now() + BEFORE_START), [Change::Remove(Key::Container("a".into()))]);
         assert!(state.entries().is_empty());
     }
 

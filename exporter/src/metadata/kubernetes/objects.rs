@@ -129,6 +129,9 @@ pub(super) struct PodSpec {
     pub(super) node_name: Option<String>,
     pub(super) host_network: Option<bool>,
     pub(super) service_account_name: Option<String>,
+    pub(super) containers: Option<Vec<IgnoredAny>>,
+    pub(super) init_containers: Option<Vec<IgnoredAny>>,
+    pub(super) ephemeral_containers: Option<Vec<IgnoredAny>>,
 }
 
 /// What became of a pod.

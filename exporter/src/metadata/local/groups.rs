@@ -24,12 +24,14 @@ pub(super) struct Groups {
     entries: HashMap<Key, Target>,
     /// Whether a container's namespace could not be read because a capability is missing.
     is_denied: bool,
+    /// Whether the unified tree has folders: without any, sockets of all processes have one group.
+    is_unified: bool,
 }
 
 impl Groups {
     /// Knows no entry yet.
     pub(super) fn new(trees: Vec<Tree>) -> Self {
-        Self { trees, own_namespace: own_inode().ok(), entries: HashMap::new(), is_denied: false }
+        Self { trees, own_namespace: own_inode().ok(), entries: HashMap::new(), is_denied: false, is_unified: false }
     }
 
     pub(super) fn trees(&self) -> &[Tree] {
@@ -39,6 +41,11 @@ impl Groups {
     /// Returns whether a container's namespace could not be read because a capability is missing.
     pub(super) const fn is_denied(&self) -> bool {
         self.is_denied
+    }
+
+    /// Returns whether this machine's processes are in control groups of the unified tree, as of the last scan.
+    pub(super) const fn is_unified(&self) -> bool {
+        self.is_unified
     }
 
     /// The number of control groups with a target.
@@ -56,8 +63,12 @@ impl Groups {
     pub(super) fn scan(&mut self) -> Vec<Change> {
         let mut found = HashMap::new();
         let unified = self.trees.iter().find(|tree| tree.is_unified).cloned();
+        self.is_unified = false;
         if let Some(tree) = &unified {
-            walk(tree.root.clone(), MAX_FOLDERS, |folder| found.extend(entry_of_folder(tree, folder)));
+            walk(tree.root.clone(), MAX_FOLDERS, |folder| {
+                self.is_unified |= folder != tree.root;
+                found.extend(entries_of_folder(tree, folder));
+            });
         }
         for id in process::all() {
             let Some(text) = process::control_groups(id) else { continue };
@@ -89,8 +100,9 @@ impl Groups {
         let Some((tree, path)) = tree.and_then(|tree| Some((tree, tree.path_of(folder)?))) else {
             return (Vec::new(), true);
         };
+        self.is_unified |= tree.is_unified;
         let owner = Owner::of_path(path);
-        let mut found: Vec<_> = entry_of_folder(tree, folder).into_iter().collect();
+        let mut found = entries_of_folder(tree, folder);
         let processes = process::of_group(folder, FIRST_PROCESSES);
         let namespace = processes.iter().find_map(|id| {
             let is_in_group = || process::of_group(folder, usize::MAX).contains(id);
@@ -136,10 +148,18 @@ impl Groups {
     }
 }
 
-/// The entry of a folder whose path names its owner.
-fn entry_of_folder(tree: &Tree, folder: &Path) -> Option<(Key, Target)> {
-    let target = targets::of_owner(&Owner::of_path(tree.path_of(folder).filter(|_| tree.is_unified)?))?;
-    Some((key_of(folder)?, target))
+/// The entries of a folder whose path names its owner. A pod's container leads to the pod until a provider has the
+/// container itself, such as Kubernetes once the kubelet has reported it.
+fn entries_of_folder(tree: &Tree, folder: &Path) -> Vec<(Key, Target)> {
+    let owner = tree.path_of(folder).filter(|_| tree.is_unified).map(Owner::of_path).unwrap_or_default();
+    let (Some(target), Some(key)) = (targets::of_owner(&owner), key_of(folder)) else { return Vec::new() };
+    match owner {
+        Owner::Container { id, pod: Some(_) } => {
+            let container = Key::Container(id.into());
+            vec![(key, Target::Key(container.clone())), (container, target)]
+        }
+        _ => vec![(key, target)],
+    }
 }
 
 fn key_of(folder: &Path) -> Option<Key> {
@@ -200,6 +220,25 @@ mod tests {
         fs::remove_dir(&scope).unwrap();
         assert_eq!(groups.count(), 2, "until the next scan");
         assert_eq!(scan(&mut groups), [Change::Remove(new)]);
+    }
+
+    #[test]
+    fn container_of_pod_leads_on() {
+        const UID: &str = "1b5e4a3c-0d2f-4e61-8a7b-9c0d1e2f3a4b";
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(format!("kubepods/besteffort/pod{UID}/{A}"));
+        fs::create_dir_all(&folder).unwrap();
+        let (group, pod) = (Key::ControlGroup(id(&folder).unwrap()), Key::Pod(UID.into()));
+        let expected =
+            vec![Change::Set(group, container()), Change::Set(Key::Container(A.into()), Target::Key(pod.clone()))];
+        let mut groups = groups(root.path());
+        assert_eq!(groups.look(&folder), (expected, false));
+        assert_eq!(groups.count(), 1);
+        let of_pod = Change::Set(Key::ControlGroup(id(folder.parent().unwrap()).unwrap()), Target::Key(pod));
+        assert_eq!(scan(&mut groups), [of_pod], "the pod's own group");
+        fs::remove_dir_all(root.path().join("kubepods")).unwrap();
+        assert_eq!(scan(&mut groups).len(), 2);
+        assert!(!groups.entries.contains_key(&Key::Container(A.into())));
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! The provider of this machine: units, containers, pods and processes, by their control groups.
+//! The provider of this machine: units, containers, pods and processes, by their control groups and by their sockets.
 
 mod groups;
 mod hierarchy;
 mod process;
+mod processes;
 mod targets;
 mod watch;
 
@@ -12,12 +13,17 @@ use std::time::Duration;
 
 use eyepiece_config::{MetadataCgroup, Switch};
 use eyepiece_semconv::metric;
+use eyepiece_wire::Process;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use self::groups::Groups;
 use self::hierarchy::Tree;
+pub use self::processes::ProcessObserver;
+use self::processes::{Processes, TooMany, remove};
 use self::watch::FolderWatch;
-use super::provider::{Change, ChangeReceiver, Condition, Provider};
+use super::intake::BATCH;
+use super::provider::{Change, ChangeReceiver, Condition, Key, Provider};
 use crate::support::incidents::Incidents;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
@@ -32,6 +38,9 @@ const MIN_INTERVAL: Duration = Duration::from_secs(5);
 const LOOKS: [u64; 8] = [10, 20, 30, 60, 120, 250, 1000, 4000];
 /// Folders that wait for another look. Those beyond wait for the next scan.
 const MAX_WAITING: usize = 1024;
+/// What is missing on a machine whose processes are all in the root of the unified tree, or which has none.
+const NOT_UNIFIED: &str =
+    "no cgroup v2 groups: host sockets are named by their processes only, and those of UDP not at all";
 
 /// The provider. Reading the namespaces of other users' processes needs `CAP_SYS_PTRACE`.
 pub struct LocalProvider {
@@ -39,8 +48,13 @@ pub struct LocalProvider {
     receiver: Arc<dyn ChangeReceiver>,
     incidents: Incidents,
     waiting: Vec<Waiting>,
+    processes: Processes,
+    /// Processes from the pipeline, where they are named already.
+    observed: mpsc::Receiver<Process>,
     /// Whether the missing capability is logged.
     is_denied: bool,
+    /// Whether the missing hierarchy is logged.
+    is_limited: bool,
 }
 
 /// A folder to look at again.
@@ -52,18 +66,31 @@ struct Waiting {
 }
 
 impl LocalProvider {
-    /// Creates the provider; `None` if the settings leave it out.
-    pub fn new(config: &MetadataCgroup, receiver: Arc<dyn ChangeReceiver>, telemetry: &Telemetry) -> Option<Self> {
-        (config.enabled == Switch::On).then(|| Self::with_trees(Tree::all(), receiver, telemetry))
+    /// Creates the provider, which takes the processes of a [`ProcessObserver`]; `None` if the settings leave it out.
+    pub fn new(
+        config: &MetadataCgroup,
+        observed: mpsc::Receiver<Process>,
+        receiver: Arc<dyn ChangeReceiver>,
+        telemetry: &Telemetry,
+    ) -> Option<Self> {
+        (config.enabled == Switch::On).then(|| Self::with_trees(Tree::all(), observed, receiver, telemetry))
     }
 
-    fn with_trees(trees: Vec<Tree>, receiver: Arc<dyn ChangeReceiver>, telemetry: &Telemetry) -> Self {
+    fn with_trees(
+        trees: Vec<Tree>,
+        observed: mpsc::Receiver<Process>,
+        receiver: Arc<dyn ChangeReceiver>,
+        telemetry: &Telemetry,
+    ) -> Self {
         Self {
             groups: Groups::new(trees),
             receiver,
             incidents: Incidents::new(telemetry, &metric::EYEPIECE_METADATA_INCIDENTS),
             waiting: Vec::new(),
+            processes: Processes::default(),
+            observed,
             is_denied: false,
+            is_limited: false,
         }
     }
 
@@ -72,9 +99,10 @@ impl LocalProvider {
         let mut watch = self.watch();
         self.groups.scan();
         self.receiver.replace(Provider::Local, self.groups.entries());
-        self.receiver.report(Provider::Local, Condition::Current, self.groups.count());
+        self.report();
         let mut scanned = Instant::now();
         let mut next_scan = scanned + SCAN_INTERVAL;
+        let mut processes = Vec::with_capacity(BATCH);
         loop {
             let next_look = self.waiting.iter().map(|waiting| waiting.due).min().unwrap_or(next_scan);
             tokio::select! {
@@ -88,6 +116,10 @@ impl LocalProvider {
                         next_scan = next_scan.min(scanned + MIN_INTERVAL);
                     }
                 },
+                taken = self.observed.recv_many(&mut processes, BATCH) => match taken {
+                    0 => return,
+                    _ => self.add(processes.drain(..)),
+                },
                 () = sleep_until(next_look.min(next_scan)) => {}
             }
             self.report_denied();
@@ -96,6 +128,8 @@ impl LocalProvider {
             if now >= next_scan {
                 let changes = self.groups.scan();
                 self.send(changes);
+                remove(&*self.receiver, &self.processes.scan());
+                self.report();
                 scanned = Instant::now();
                 next_scan = scanned + SCAN_INTERVAL;
             }
@@ -154,6 +188,35 @@ impl LocalProvider {
         self.send(changes);
     }
 
+    /// Looks up the owners of processes that the pipeline has seen.
+    fn add(&mut self, processes: impl Iterator<Item = Process>) {
+        let mut changes = Vec::new();
+        for process in processes {
+            match self.processes.add(&process) {
+                Ok(owner) => changes.extend(owner.map(|owner| Change::Set(Key::Process(process.id), owner))),
+                Err(TooMany) => {
+                    self.incidents.count("processes_full");
+                    remove(&*self.receiver, &[process.id]);
+                }
+            }
+        }
+        if !changes.is_empty() {
+            self.receiver.apply(Provider::Local, changes);
+        }
+        self.report();
+    }
+
+    /// Reports what is known, and logs once what is missing on this machine.
+    fn report(&mut self) {
+        let is_limited = !self.groups.is_unified();
+        if is_limited && !std::mem::replace(&mut self.is_limited, true) {
+            tracing::info!("{NOT_UNIFIED}");
+        }
+        let condition = if is_limited { Condition::Limited(NOT_UNIFIED.to_owned()) } else { Condition::Current };
+        self.receiver.report(Provider::Local, condition, self.groups.count());
+        self.receiver.report(Provider::Process, Condition::Current, self.processes.count());
+    }
+
     /// Logs once that namespaces cannot be read.
     fn report_denied(&mut self) {
         if self.groups.is_denied() && !self.is_denied {
@@ -163,10 +226,10 @@ impl LocalProvider {
         }
     }
 
-    fn send(&self, changes: Vec<Change>) {
+    fn send(&mut self, changes: Vec<Change>) {
         if !changes.is_empty() {
             self.receiver.apply(Provider::Local, changes);
-            self.receiver.report(Provider::Local, Condition::Current, self.groups.count());
+            self.report();
         }
     }
 }
@@ -183,13 +246,17 @@ async fn created(watch: Option<&mut FolderWatch>) -> Option<Vec<PathBuf>> {
 mod tests {
     use std::fs;
     use std::path::Path;
+    use std::process::Command;
     use std::sync::Arc;
     use std::time::Duration;
 
     use eyepiece_config::{MetadataCgroup, Switch};
+    use eyepiece_tests::UnifiedGroup;
+    use eyepiece_wire::Process;
+    use tokio::sync::mpsc;
 
-    use super::LocalProvider;
     use super::hierarchy::{Tree, id};
+    use super::{LocalProvider, NOT_UNIFIED, process};
     use crate::metadata::recorder::Recorder;
     use crate::support::shutdown;
     use crate::support::telemetry::Telemetry;
@@ -200,15 +267,17 @@ mod tests {
     async fn follow(root: &Path, make: impl Fn(&Path)) {
         let recorder = Arc::new(Recorder::default());
         let trees = vec![Tree { root: root.to_owned(), is_unified: true }];
-        let provider = LocalProvider::with_trees(trees, recorder.clone(), &Telemetry::default());
+        let (_sender, observed) = mpsc::channel(1);
+        let provider = LocalProvider::with_trees(trees, observed, recorder.clone(), &Telemetry::default());
         let (stopper, stop) = shutdown::channel();
         let task = tokio::spawn(provider.run(stop));
-        let lines = recorder.wait_for("Local current 0").await;
+        let lines = recorder.wait_for(&format!("Local limited 0: {NOT_UNIFIED}")).await;
         assert_eq!(lines[0], "Local replace");
         let scope = root.join("eyepiece-test.slice").join(format!("docker-{A}.scope"));
         make(&scope);
         let key = id(&scope).unwrap();
-        recorder.wait_for(&format!("  ControlGroup({key}) -> Container(\"{A}\")")).await;
+        let lines = recorder.wait_for("Local current 1").await;
+        assert!(lines.contains(&format!("  ControlGroup({key}) -> Container(\"{A}\")")), "{lines:?}");
         stopper.send_replace(Some(tokio::time::Instant::now()));
         tokio::time::timeout(Duration::from_secs(10), task).await.unwrap().unwrap();
     }
@@ -237,9 +306,38 @@ mod tests {
         }
     }
 
+    /// A process in a container's group, wherever the kernel has one: its own text names the group.
+    #[tokio::test]
+    async fn process_leads_to_its_container() {
+        let path = format!("eyepiece-{}-process/docker-{A}.scope", std::process::id());
+        let group = match UnifiedGroup::create(&path) {
+            Ok(group) => group,
+            Err(error) => eyepiece_tests::skip!("{error:#}"),
+        };
+        let mut command = Command::new("sleep");
+        let mut child = group.hold(command.arg("60")).unwrap().spawn().unwrap();
+        let recorder = Arc::new(Recorder::default());
+        let (sender, observed) = mpsc::channel(2);
+        let provider = LocalProvider::with_trees(Vec::new(), observed, recorder.clone(), &Telemetry::default());
+        let (_stopper, stop) = shutdown::channel();
+        let task = tokio::spawn(provider.run(stop));
+        let ids = [child.id(), std::process::id()].map(|id| process::id_of(id).unwrap());
+        for id in ids {
+            sender.send(Process { id, ..Process::default() }).await.unwrap();
+        }
+        let lines = recorder.wait_for("Process current 2").await;
+        let [contained, _] = ids;
+        assert!(lines.contains(&format!("  Process({contained}) -> Container(\"{A}\")")), "{lines:?}");
+        drop(sender);
+        tokio::time::timeout(Duration::from_secs(10), task).await.unwrap().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     #[test]
     fn off_is_no_provider() {
         let config = MetadataCgroup { enabled: Switch::Off };
-        assert!(LocalProvider::new(&config, Arc::new(Recorder::default()), &Telemetry::default()).is_none());
+        let (_sender, observed) = mpsc::channel(1);
+        assert!(LocalProvider::new(&config, observed, Arc::new(Recorder::default()), &Telemetry::default()).is_none());
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use eyepiece_flow::control_group::Owner;
 use eyepiece_flow::metadata::{EndMetadata, Workload};
 use eyepiece_semconv::attribute;
+use eyepiece_wire::{Process, process_number};
 
 use super::process;
 use crate::metadata::IDENTITY_HOST;
@@ -25,16 +26,29 @@ pub(super) fn of_owner(owner: &Owner<'_>) -> Option<Target> {
 
 fn unit(name: &str, user: Option<u32>) -> Entity {
     let labels = std::iter::once(format!("host:unit={name}")).chain(user.map(|user| format!("host:user={user}")));
-    Entity { kind: EntityKind::Unit, ..on_host(name, labels.collect()) }
+    let mut attributes = vec![(attribute::SYSTEMD_UNIT_NAME, name.to_owned())];
+    attributes.extend(user.map(|user| (attribute::USER_ID, user.to_string())));
+    Entity { kind: EntityKind::Unit, attributes, ..on_host(name, labels.collect()) }
 }
 
 /// A process outside of units and containers; `None` if it ended.
 pub(super) fn of_process(id: u32) -> Option<Target> {
-    let name = process::name(id)?;
+    Some(named_process(id, process::name(id)?))
+}
+
+/// A process by the name of its command, which the kernel has of a process that ended too.
+pub(super) fn of_command(process: &Process) -> Target {
+    let length = process.command.iter().position(|byte| *byte == 0).unwrap_or(process.command.len());
+    let name = String::from_utf8_lossy(&process.command[..length]).into_owned();
+    named_process(process_number(process.id), name)
+}
+
+fn named_process(id: u32, name: String) -> Target {
     let labels = vec![format!("host:process={name}")];
     let entity = on_host(&name, labels);
-    let attributes = vec![(attribute::PROCESS_PID, id.to_string()), (attribute::PROCESS_EXECUTABLE_NAME, name)];
-    Some(Target::Entity(Arc::new(Entity { kind: EntityKind::Process, attributes, ..entity })))
+    let mut attributes = vec![(attribute::PROCESS_PID, id.to_string()), (attribute::PROCESS_EXECUTABLE_NAME, name)];
+    attributes.extend(process::creation_time(id).map(|time| (attribute::PROCESS_CREATION_TIME, time)));
+    Target::Entity(Arc::new(Entity { kind: EntityKind::Process, attributes, ..entity }))
 }
 
 /// An entity of the machine itself, whose identity is the machine's.
@@ -49,7 +63,9 @@ fn on_host(name: &str, labels: Vec<String>) -> Entity {
 mod tests {
     use eyepiece_flow::control_group::Owner;
 
-    use super::{of_owner, of_process};
+    use eyepiece_wire::{Process, process_id};
+
+    use super::{of_command, of_owner, of_process};
     use crate::metadata::provider::{EntityKind, Key, Target};
 
     #[test]
@@ -69,12 +85,29 @@ mod tests {
             assert_eq!(entity.metadata.labels, labels);
             assert_eq!((entity.metadata.namespace.as_str(), entity.metadata.pod_name.as_str()), ("host", "a.service"));
             assert_eq!(entity.metadata.workloads[0].name, "a.service");
+            assert_eq!(entity.attributes.len(), labels.len(), "name and user: {:?}", entity.attributes);
         }
         let own = std::process::id();
         let Some(Target::Entity(entity)) = of_process(own) else { panic!() };
         let program = std::env::current_exe().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
         assert_eq!((entity.kind, entity.name.as_str()), (EntityKind::Process, program.as_str()));
-        assert_eq!(entity.attributes, [("process.pid", own.to_string()), ("process.executable.name", program)]);
+        assert_eq!(entity.attributes[..2], [("process.pid", own.to_string()), ("process.executable.name", program)]);
+        assert_eq!(entity.attributes[2].0, "process.creation.time");
         assert_eq!(of_process(u32::MAX), None, "ended");
+    }
+
+    #[test]
+    fn command_names_process() {
+        for (command, name) in [
+            (*b"curl\0\0\0\0\0\0\0\0\0\0\0\0", "curl"),
+            (*b"sixteen letters!", "sixteen letters!"),
+            (*b"\xff\0rest of memory", "\u{fffd}"),
+            ([0; 16], ""),
+        ] {
+            let process = Process { id: process_id(4711, 1 << 30), command };
+            let Target::Entity(entity) = of_command(&process) else { panic!() };
+            assert_eq!((entity.kind, entity.name.as_str(), entity.identity), (EntityKind::Process, name, 1));
+            assert_eq!(entity.attributes[0], ("process.pid", "4711".to_owned()));
+        }
     }
 }

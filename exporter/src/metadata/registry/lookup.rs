@@ -173,11 +173,12 @@ const fn rank(key: &Key) -> (u8, u8) {
     match *key {
         Key::Namespace(_) => (0, 0),
         Key::ControlGroup(_) => (1, 0),
-        Key::Address(_) => (2, 0),
-        Key::Service { .. } => (3, 0),
-        Key::Prefix(_, length) => (4, u8::MAX - length),
-        Key::Container(_) => (5, 0),
-        Key::Pod(_) => (6, 0),
+        Key::Process(_) => (2, 0),
+        Key::Address(_) => (3, 0),
+        Key::Service { .. } => (4, 0),
+        Key::Prefix(_, length) => (5, u8::MAX - length),
+        Key::Container(_) => (6, 0),
+        Key::Pod(_) => (7, 0),
     }
 }
 
@@ -185,6 +186,7 @@ fn text(key: &Key) -> String {
     match key {
         Key::Namespace(inode) => format!("network namespace {inode}"),
         Key::ControlGroup(id) => format!("control group {id}"),
+        Key::Process(id) => format!("process {}", eyepiece_wire::process_number(*id)),
         Key::Container(id) => format!("container {id}"),
         Key::Pod(uid) => format!("pod {uid}"),
         Key::Address(address) => format!("address {address}"),

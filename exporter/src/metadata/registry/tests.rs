@@ -6,10 +6,11 @@ use std::sync::Arc;
 use eyepiece_flow::flow::End;
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::BatchNames as _;
+use tokio::time::Instant;
 
-use super::super::provider::{Change, ChangeReceiver as _, Condition, Entity, Key, Provider, Target};
-use super::super::{EntityLink, Publisher, Snapshot};
-use super::Registry;
+use super::super::provider::{Change, ChangeReceiver as _, Condition, Entity, EntityKind, Key, Provider, Target};
+use super::super::{EntityLink, Publisher, Snapshot, WantedTexts};
+use super::{GRACE, MAX_ENDED, Registry};
 
 /// A registry and its publisher.
 pub(crate) struct Bench {
@@ -21,7 +22,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new() -> Self {
         let (symbols, publisher) = (Symbols::default(), Publisher::default());
-        Self { registry: Registry::new(symbols.clone(), publisher.clone(), Vec::new()), symbols, publisher }
+        Self { registry: Registry::new(symbols.clone(), publisher.clone(), WantedTexts::default()), symbols, publisher }
     }
 
     fn apply(&self, provider: Provider, changes: impl IntoIterator<Item = Change>) -> Arc<Snapshot> {
@@ -31,6 +32,12 @@ impl Bench {
 
     fn snapshot(&self) -> Arc<Snapshot> {
         self.registry.publish();
+        Arc::clone(self.publisher.reader().snapshot())
+    }
+
+    /// The snapshot when every grace is over.
+    fn later(&self) -> Arc<Snapshot> {
+        self.registry.publish_at(Instant::now() + GRACE);
         Arc::clone(self.publisher.reader().snapshot())
     }
 }
@@ -89,6 +96,7 @@ fn first_provider_wins() {
         assert_eq!(named(&snapshot, "10.0.0.1"), expected, "{provider:?}");
         assert_eq!(named(&snapshot, "::ffff:10.0.0.1"), expected, "the same node");
     }
+    bench.later();
     assert_eq!(bench.symbols.count(), 1);
 }
 
@@ -114,6 +122,21 @@ fn keys_lead_on_four_times() {
     assert_eq!(named(&bench.apply(Provider::Local, changes), "10.0.0.1"), "", "too far");
     let circle = [lead("a", "b"), lead("b", "a")];
     assert_eq!(named(&bench.apply(Provider::Local, circle), "10.0.0.1"), "");
+}
+
+#[test]
+fn group_leads_to_pod_until_container() {
+    let bench = Bench::new();
+    let pod = |uid: &str| Key::Pod(uid.into());
+    let named = |snapshot: &Snapshot| name(snapshot, snapshot.entity_of_socket(7, 0));
+    let of_machine =
+        [set(Key::ControlGroup(7), Target::Key(container("c"))), set(container("c"), Target::Key(pod("hash")))];
+    assert_eq!(named(&bench.apply(Provider::Local, of_machine)), "");
+    // A static pod's control group has another uid than its object.
+    let objects = [set(pod("hash"), Target::Key(pod("uid"))), set(pod("uid"), entity("pod"))];
+    assert_eq!(named(&bench.apply(Provider::Kubernetes, objects)), "pod");
+    assert_eq!(named(&bench.apply(Provider::Kubernetes, [set(container("c"), entity("container"))])), "container");
+    assert_eq!(named(&bench.apply(Provider::Kubernetes, [Change::Remove(container("c"))])), "pod", "it has ended");
 }
 
 #[test]
@@ -145,9 +168,46 @@ fn every_key_finds_its_entity() {
         assert_eq!(name(&snapshot, found), expected, "{address}:{port}");
     }
     assert_eq!(name(&snapshot, snapshot.entities().in_namespace(7)), "namespace");
-    assert_eq!(name(&snapshot, snapshot.entity_of_control_group(8)), "group");
+    assert_eq!(name(&snapshot, snapshot.entity_of_socket(8, 0)), "group");
     let snapshot = bench.apply(Provider::File, [Change::Remove(Key::Prefix(ip("10.1.0.0"), 16))]);
     assert_eq!(named(&snapshot, "10.1.0.9"), "eight");
+}
+
+#[test]
+fn socket_is_named_most_precisely() {
+    let bench = Bench::new();
+    let kind = |kind, name: &str| {
+        Target::Entity(Arc::new(Entity { kind, name: name.to_owned(), identity: 4711, ..Entity::default() }))
+    };
+    bench.apply(
+        Provider::Process,
+        [5, 6, 7].map(|id| set(Key::Process(id), kind(EntityKind::Process, &format!("command{id}")))),
+    );
+    bench.apply(Provider::Docker, [set(container("known"), kind(EntityKind::Container, "shop/web"))]);
+    let snapshot = bench.apply(
+        Provider::Local,
+        [
+            set(Key::ControlGroup(1), kind(EntityKind::Unit, "sshd.service")),
+            set(Key::ControlGroup(2), kind(EntityKind::Process, "first of the group")),
+            set(Key::Process(6), Target::Key(container("known"))),
+            set(Key::Process(7), Target::Key(container("unknown"))),
+        ],
+    );
+    for (group, process, expected) in [
+        (0, 0, ""),
+        (1, 0, "sshd.service"),
+        (1, 5, "sshd.service"),
+        (2, 0, "first of the group"),
+        (2, 5, "command5"),
+        (2, 9, "first of the group"),
+        (3, 5, "command5"),
+        (0, 6, "shop/web"),
+        (0, 7, "command7"),
+        (3, 9, ""),
+    ] {
+        let found = snapshot.entity_of_socket(group, process);
+        assert_eq!(name(&snapshot, found), expected, "group {group}, process {process}");
+    }
 }
 
 #[test]
@@ -185,17 +245,68 @@ fn churn_leaves_nothing() {
         let entries = (0..500).map(|number| (address(round * 500 + number), names(number)));
         let chain = [(Key::ControlGroup(round.into()), Target::Key(container("x"))), (container("x"), entity("x"))];
         bench.registry.replace(Provider::Docker, entries.chain(chain).collect());
-        bench.snapshot();
+        bench.later();
         assert_eq!(bench.symbols.count(), 502, "those of this round, the chain's and the empty one");
         let state = bench.registry.state();
         assert_eq!((state.entries.len(), state.entity_numbers.len(), state.numbers.len()), (502, 501, 501));
         assert_eq!((state.referrers.len(), state.free.len() <= 501), (1, true));
     }
     bench.registry.replace(Provider::Docker, Vec::new());
-    bench.snapshot();
+    bench.later();
     let state = bench.registry.state();
     let left = [state.entries.len(), state.entity_numbers.len(), state.numbers.len(), state.referrers.len()];
-    assert_eq!((left, bench.symbols.count()), ([0; 4], 1));
+    assert_eq!((left, state.ended.len(), bench.symbols.count()), ([0; 4], 0, 1));
+}
+
+#[test]
+fn ended_entity_stays_for_grace() {
+    let bench = Bench::new();
+    let keys = [at("10.0.0.1"), Key::Namespace(7), Key::ControlGroup(8)];
+    let alive = bench.apply(Provider::Docker, keys.clone().map(|key| set(key, Target::Key(container("a")))));
+    assert_eq!(named(&alive, "10.0.0.1"), "");
+    let alive = bench.apply(Provider::Docker, [set(container("a"), entity("web"))]);
+    let number = alive.entity_of_socket(8, 0).unwrap().entity;
+    let ended = bench.apply(Provider::Docker, [Change::Remove(container("a"))]);
+    assert_eq!(ended.entities().name(number).map(|name| &**name), Some("web"));
+    assert_eq!(name(&ended, ended.entity_of_socket(8, 0)), "web");
+    // Another one may have these by now.
+    assert_eq!((named(&ended, "10.0.0.1"), ended.entities().in_namespace(7)), (String::new(), None));
+    let other = bench.apply(Provider::Docker, [set(at("10.0.0.1"), entity("next"))]);
+    assert_eq!((named(&other, "10.0.0.1"), name(&other, other.entity_of_socket(8, 0))), ("next".into(), "web".into()));
+    drop((alive, ended, other));
+    let later = bench.later();
+    assert_eq!((later.entities().name(number), later.entity_of_socket(8, 0)), (None, None));
+    assert_eq!((named(&later, "10.0.0.1"), bench.symbols.count()), ("next".into(), 2));
+}
+
+#[test]
+fn returned_key_leads_to_new_entity() {
+    let bench = Bench::new();
+    let group = || Key::ControlGroup(8);
+    for (change, expected) in [
+        (set(group(), entity("first")), "first"),
+        (Change::Remove(group()), "first"),
+        (set(group(), entity("second")), "second"),
+    ] {
+        let snapshot = bench.apply(Provider::Local, [change]);
+        assert_eq!(name(&snapshot, snapshot.entity_of_socket(8, 0)), expected);
+    }
+    let later = bench.later();
+    assert_eq!((name(&later, later.entity_of_socket(8, 0)), bench.symbols.count()), ("second".into(), 2));
+}
+
+#[test]
+fn capacity_edges_of_ended_entities() {
+    let bench = Bench::new();
+    for n in [0, 1, MAX_ENDED - 1, MAX_ENDED, MAX_ENDED + 1] {
+        let entries = (0..n as u32).map(|number| (Key::ControlGroup(number.into()), entity(&number.to_string())));
+        bench.registry.replace(Provider::Local, entries.collect());
+        bench.registry.replace(Provider::Local, Vec::new());
+        assert_eq!(bench.registry.state().ended.len(), n.min(MAX_ENDED), "{n}");
+        assert_eq!(bench.symbols.count(), n.min(MAX_ENDED) + 1, "{n}");
+        bench.later();
+        assert_eq!(bench.symbols.count(), 1, "{n}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use eyepiece_flow::event::{Totals, TrafficDelta};
 use eyepiece_flow::flow::{End, Flow, L4};
 use eyepiece_flow::interner::Symbol;
+use eyepiece_wire::Hook;
 
 use crate::metadata::{EntityLink, IDENTITY_HOST, IDENTITY_WORLD, Snapshot};
 
@@ -14,8 +15,10 @@ struct Hints<'a> {
     address: Option<&'a IpAddr>,
     /// Port and protocol, of the side that answers.
     service: Option<(u16, u8)>,
-    /// The control group of the end's process.
-    control_group: Option<u64>,
+    /// The control group of the end's socket; 0 = unknown.
+    control_group: u64,
+    /// The process of the end's socket; 0 = unknown.
+    process: u64,
     /// The datapath knows no identities: that of the world is as good as none.
     is_identity_ours: bool,
 }
@@ -37,26 +40,26 @@ pub(super) fn name_flow(flow: &mut Flow, names: &Snapshot) -> bool {
     }
     if let Some(sock) = &flow.sock {
         let own = if sock.point.is_reverse() { &mut destination } else { &mut source };
-        own.control_group = Some(sock.cgroup);
+        own.control_group = sock.cgroup;
     }
     if let Some(traffic) = &flow.traffic {
-        by_sockets(traffic, &mut source, &mut destination);
+        by_socket(traffic, (&flow.source, &mut source), (&flow.destination, &mut destination));
     }
     // Both are named.
     name(&mut flow.source, source, names) | name(&mut flow.destination, destination, names)
 }
 
 /// Names both ends of totals, as [`name_flow`].
-pub(super) fn name_totals(totals: &Totals, ends: &mut (End, End), names: &Snapshot) -> bool {
+pub(super) fn name_totals(totals: &Totals, from: &mut End, to: &mut End, names: &Snapshot) -> bool {
     if names.has_no_entities() {
-        return ends.0.endpoint != 0 || ends.1.endpoint != 0;
+        return from.endpoint != 0 || to.endpoint != 0;
     }
     let addresses = totals.addresses.as_ref().map(|(source, destination)| (source, destination));
     let transport = &totals.transport;
     let service = (transport.protocol, transport.ports);
     let (mut source, mut destination) = hints(addresses, Some(service), transport.is_reply, true);
-    by_sockets(&totals.traffic, &mut source, &mut destination);
-    name(&mut ends.0, source, names) | name(&mut ends.1, destination, names)
+    by_socket(&totals.traffic, (from, &mut source), (to, &mut destination));
+    name(from, source, names) | name(to, destination, names)
 }
 
 /// Why a local end of a flow has no entity.
@@ -66,7 +69,7 @@ pub enum Unnamed {
     UnknownEndpoint,
     /// The host's end, of which no socket was seen.
     NoSocket,
-    /// The host's end, whose socket's control group no provider knows.
+    /// The host's end, whose socket's control group and process no provider knows.
     UnknownControlGroup,
 }
 
@@ -83,23 +86,26 @@ pub fn unnamed(flow: &Flow, names: &Snapshot) -> [Option<Unnamed>; 2] {
     if flow.source.entity != 0 && flow.destination.entity != 0 || names.has_no_entities() {
         return [None; 2];
     }
-    let why = |end: &End, group| match (end.endpoint, end.identity) {
+    let has_socket = traffic.cgroup != 0 || traffic.process != 0;
+    let why = |end: &End, is_own| match (end.endpoint, end.identity) {
         _ if end.entity != 0 => None,
         (1.., _) => Some(Unnamed::UnknownEndpoint),
-        (0, IDENTITY_HOST) if group == 0 => Some(Unnamed::NoSocket),
-        (0, IDENTITY_HOST) => Some(Unnamed::UnknownControlGroup),
+        (0, IDENTITY_HOST) if is_own && has_socket => Some(Unnamed::UnknownControlGroup),
+        (0, IDENTITY_HOST) => Some(Unnamed::NoSocket),
         _ => None,
     };
-    [why(&flow.source, traffic.source_cgroup()), why(&flow.destination, traffic.destination_cgroup())]
+    let is_source = traffic.is_sent_here();
+    [why(&flow.source, is_source), why(&flow.destination, !is_source)]
 }
 
-/// Adds the control group of the machine's own socket at one end.
+/// Adds control group and process of the machine's own socket at one end. The process of a drop may be that which listens
+/// at the packet's port: it counts if the address is the machine's.
 #[inline]
-fn by_sockets<'a>(traffic: &TrafficDelta, source: &mut Hints<'a>, destination: &mut Hints<'a>) {
-    for (hints, group) in [(source, traffic.source_cgroup()), (destination, traffic.destination_cgroup())] {
-        if group != 0 {
-            hints.control_group = Some(group);
-        }
+fn by_socket<'a>(traffic: &TrafficDelta, source: (&End, &mut Hints<'a>), destination: (&End, &mut Hints<'a>)) {
+    let (end, hints) = if traffic.is_sent_here() { source } else { destination };
+    hints.control_group = traffic.cgroup;
+    if traffic.hook != Hook::Drop || end.identity == IDENTITY_HOST {
+        hints.process = traffic.process;
     }
 }
 
@@ -161,14 +167,12 @@ fn name(end: &mut End, hints: Hints<'_>, names: &Snapshot) -> bool {
 /// Finds the entity of an end by its control group or address.
 #[inline]
 fn find(end: &End, hints: Hints<'_>, names: &Snapshot) -> Option<EntityLink> {
-    let Hints { address, service, control_group, .. } = hints;
+    let Hints { address, service, control_group, process, .. } = hints;
     if end.endpoint != 0 {
-        let known = names.links().end(address?);
-        let is_own = known.endpoint == end.endpoint && known.is_configured();
-        return names.entity_at_address(address.filter(|_| is_own)?, service);
+        return names.entity_at_address_of(end.endpoint, address?, service);
     }
-    let by_group = control_group.and_then(|id| names.entity_of_control_group(id));
-    by_group.or_else(|| names.entity_at_address(address?, service))
+    let by_socket = names.entity_of_socket(control_group, process);
+    by_socket.or_else(|| names.entity_at_address(address?, service))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::decode::direction;
 use eyepiece_flow::event::Totals;
-use eyepiece_flow::flow::{EVENT_DROP, End, Flow};
+use eyepiece_flow::flow::{Direction, EVENT_DROP, End, Flow};
 use eyepiece_wire::Hook;
 
 use crate::metadata::{EndInfo, EndKind, IDENTITY_WORLD, Snapshot, Tables};
@@ -84,11 +84,11 @@ pub fn rename(flow: &mut Flow, names: &Snapshot) {
 }
 
 /// Names the ends of totals anew, as [`rename`].
-pub fn rename_totals(totals: &Totals, ends: &mut (End, End), names: &Snapshot) {
+pub fn rename_totals(totals: &Totals, ends: &mut TotalsEnds, names: &Snapshot) {
     let (source, destination) = totals.addresses.as_ref().map(|(source, destination)| (source, destination)).unzip();
-    reset(&mut ends.0, source, names.links());
-    reset(&mut ends.1, destination, names.links());
-    entity::name_totals(totals, ends, names);
+    reset(&mut ends.source, source, names.links());
+    reset(&mut ends.destination, destination, names.links());
+    entity::name_totals(totals, &mut ends.source, &mut ends.destination, names);
 }
 
 /// Takes the name and the identity that an older snapshot gave an end.
@@ -159,8 +159,19 @@ pub fn debug(event: &mut DebugEvent, names: &Snapshot) {
     }
 }
 
-/// Returns both ends of totals, by the rules of [`enrich`], and whether no provider names one of their endpoints.
-pub fn ends(totals: &Totals, names: &Snapshot) -> ((End, End), bool) {
+/// The ends of totals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TotalsEnds {
+    /// The source.
+    pub source: End,
+    /// The destination.
+    pub destination: End,
+    /// The direction of the connection, as that of its flows.
+    pub direction: Direction,
+}
+
+/// Returns the ends of totals, by the rules of [`enrich`], and whether no provider names one of their endpoints.
+pub fn ends(totals: &Totals, names: &Snapshot) -> (TotalsEnds, bool) {
     let tables = &**names.links();
     let (mut source, mut destination) = match &totals.addresses {
         Some((source, destination)) => (Some(tables.end(source)), Some(tables.end(destination))),
@@ -177,8 +188,14 @@ pub fn ends(totals: &Totals, names: &Snapshot) -> ((End, End), bool) {
     let mut ends = (End::default(), End::default());
     fill(&mut ends.0, source);
     fill(&mut ends.1, destination);
-    let has_unnamed_endpoint = entity::name_totals(totals, &mut ends, names);
-    (ends, has_unnamed_endpoint)
+    let has_unnamed_endpoint = entity::name_totals(totals, &mut ends.0, &mut ends.1, names);
+    let (source, destination) = ends;
+    let direction = match endpoint {
+        0 => Direction::Unknown,
+        _ if (source.endpoint == endpoint) != totals.transport.is_reply => Direction::Egress,
+        _ => Direction::Ingress,
+    };
+    (TotalsEnds { source, destination, direction }, has_unnamed_endpoint)
 }
 
 /// Sets an end with an unknown, shared or only learned address to the event's own endpoint.

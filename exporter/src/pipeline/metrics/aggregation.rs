@@ -5,66 +5,32 @@ use std::time::Duration;
 
 use eyepiece_config::FlowDetail;
 use eyepiece_flow::event::{Lost, LostSource, Totals};
-use eyepiece_flow::flow::{End, Flow};
+use eyepiece_flow::flow::{Direction, End, Flow};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::node_dedup::{EndKind, once_per_node};
 use eyepiece_wire::{Hook, InterfaceKind};
 
-use super::context::{Context, Identifier, Value};
+use super::context::Context;
 use super::detail::{TransportDetail, flow_word, totals_word};
+use super::ends::{ContextLabels, Projection, Value};
 use super::labels::{self, Labels, PackedLabels};
-use super::series::{Slot, Table};
+use super::metric_contexts::{Contexts, EndContexts, LabelSet, MetricContexts};
+use super::series::{SeriesLeases, Slot, Table};
 use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, PointNames, Snapshot};
-use super::view::{Member, Members, SeriesKey, Tables, View, interface_name};
+use super::view::{Members, SeriesKey, Tables, View, interface_name};
 use crate::metadata::Snapshot as NameSnapshot;
 
 /// Default limit of a metric's series: that of OpenTelemetry's SDKs.
 pub const MAX_SERIES: usize = 2000;
 /// Default time after which an idle series is removed.
 const IDLE_EXPIRY: Duration = Duration::from_secs(15 * 60);
+/// Default time after which an idle series is removed whose names are gone: that of Hubble.
+pub const GONE_EXPIRY: Duration = Duration::from_secs(60);
 /// Cached keys of flows for each series of the limit: a series has flows with some verdicts, flags and observation points.
 /// Further keys take the slow path.
 const PLANS_PER_SERIES: usize = 4;
-/// Bounds of the cached keys: a small limit must not be slow, and a huge one not take the memory (80 bytes each).
+/// Bounds of the cached keys: a small limit must not be slow, and a huge one not take the memory (100 bytes each).
 const PLANS: std::ops::RangeInclusive<usize> = 1024..=65_536;
-
-/// How a metric names the ends of its flows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Contexts {
-    /// The source.
-    pub source: Context,
-    /// The destination.
-    pub destination: Context,
-}
-
-/// Contexts of each metric, as Hubble's handlers have them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MetricContexts {
-    /// Contexts of `hubble.drop`.
-    pub drop: Contexts,
-    /// Contexts of `hubble.flows_processed`.
-    pub flows: Contexts,
-    /// Contexts of `hubble.tcp_flags`.
-    pub tcp: Contexts,
-    /// Contexts of `hubble.flow.io` and `hubble.flow.packets`.
-    pub io: Contexts,
-}
-
-impl MetricContexts {
-    /// The same contexts for all metrics, but none for the source in `hubble.flows_processed`, as is usual with Hubble.
-    pub fn usual(source: &Context, destination: &Context) -> Self {
-        let both = Contexts { source: source.clone(), destination: destination.clone() };
-        let flows = Contexts { source: Context::absent(), destination: destination.clone() };
-        Self { drop: both.clone(), flows, tcp: both.clone(), io: both }
-    }
-}
-
-impl Default for MetricContexts {
-    fn default() -> Self {
-        let name = Context::of(&[Identifier::Name]);
-        Self::usual(&name, &name)
-    }
-}
 
 /// Settings of the aggregation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +41,8 @@ pub struct Config {
     pub max_series: usize,
     /// A series that has not grown for this long is removed. Zero stands for never.
     pub idle_expiry: Duration,
+    /// The same for one that has a name or interface which is gone; at least the time between two exports.
+    pub gone_expiry: Duration,
     /// What splits `hubble.flow.io` and `hubble.flow.packets` beside the ends.
     pub flow_detail: FlowDetail,
 }
@@ -85,6 +53,7 @@ impl Default for Config {
             contexts: MetricContexts::default(),
             max_series: MAX_SERIES,
             idle_expiry: IDLE_EXPIRY,
+            gone_expiry: GONE_EXPIRY,
             flow_detail: FlowDetail::Ends,
         }
     }
@@ -151,15 +120,21 @@ impl Aggregation {
     }
 
     /// Counts packets without an event. `ingress` is as in [`Aggregation::count`].
-    pub fn count_totals(&mut self, totals: &Totals, source: &End, destination: &End, ingress: InterfaceKind) {
+    pub fn count_totals(
+        &mut self,
+        totals: &Totals,
+        (source, destination): (&End, &End),
+        direction: Direction,
+        ingress: InterfaceKind,
+    ) {
         let traffic = &totals.traffic;
         self.count_untracked(traffic.ifindex, traffic.hook, traffic.packets, traffic.bytes);
-        let Some(addresses) = totals.addresses else { return };
+        let Some((from, to)) = &totals.addresses else { return };
         let here = once_per_node(traffic, source.into(), destination.into(), ingress);
         if here != (0, 0) {
             let carrier = totals_word(self.config.flow_detail, &totals.transport);
             for view in &self.views {
-                view.count_io(&mut self.tables, (source, destination), addresses, carrier, here);
+                view.count_io(&mut self.tables, [source, destination], direction, [from, to], carrier, here);
             }
         }
     }
@@ -188,17 +163,24 @@ impl Aggregation {
 
     /// Removes idle series; to be called periodically.
     pub fn expire(&mut self, now: u64) {
-        let idle = u64::try_from(self.config.idle_expiry.as_nanos()).unwrap_or(u64::MAX);
-        if idle == 0 {
+        let Config { idle_expiry, gone_expiry, .. } = self.config;
+        if idle_expiry.is_zero() {
             return;
         }
-        let Some(before) = now.checked_sub(idle) else { return };
-        let Tables { drop, flows, tcp, io, interfaces, .. } = &mut self.tables;
-        let mut gone = interfaces.expire(before);
+        let before = |time: Duration| now.saturating_sub(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        let (idle, gone) = (before(idle_expiry), before(gone_expiry.min(idle_expiry)));
+        let Tables { names, drop, flows, tcp, io, interfaces, .. } = &mut self.tables;
+        let links = names.links();
+        let mut has_expired = interfaces.expire(idle, gone, |key, _| {
+            labels::interface_id(key).is_none_or(|(ifindex, generation)| {
+                !links.has_interface(ifindex) || links.generation(ifindex) != generation
+            })
+        });
+        let is_gone = |_, names: &SeriesLeases| names.iter().flatten().any(|name| name.is_gone());
         for table in [drop, flows, tcp, io] {
-            gone |= table.expire(before);
+            has_expired |= table.expire(idle, gone, is_gone);
         }
-        if gone {
+        if has_expired {
             // Their slots are reused, and keys of the overflow may get a slot.
             self.views.iter_mut().for_each(View::clear_plans);
         }
@@ -218,7 +200,7 @@ impl Aggregation {
         if before.generations() != links.generations() {
             self.views.iter_mut().for_each(View::clear_plans);
         }
-        self.tables.interfaces.update_names(|key, [name, _]| {
+        self.tables.interfaces.update_names(|key, [name, ..]| {
             if let Some((ifindex, generation)) = labels::interface_id(key)
                 && links.generation(ifindex) == generation
                 && let Some(present) = interface_name(links, ifindex)
@@ -267,7 +249,7 @@ impl Aggregation {
         let Tables { drop, flows, tcp, io, interfaces, .. } = &self.tables;
         let ends = [drop, flows, tcp, io].into_iter().flat_map(Table::names);
         let ends = ends.flat_map(|(_, names)| names.iter().flatten().map(Arc::clone));
-        let interfaces = interfaces.names().filter_map(|(key, [name, _])| {
+        let interfaces = interfaces.names().filter_map(|(key, [name, ..])| {
             let (id, name) = (labels::interface_id(key), name.as_ref());
             id.zip(name.map(Arc::clone))
         });
@@ -276,7 +258,7 @@ impl Aggregation {
 
     fn interface_metric(&self, kind: MetricKind, value: fn(&Slot) -> u64) -> Metric {
         let points = points(&self.tables.interfaces, value, |key| without_ends(labels::interface_of(key)));
-        Metric { kind, source: EndLabel::Absent, destination: EndLabel::Absent, points }
+        without_contexts(kind, points)
     }
 
     fn lost_metric(&self) -> Metric {
@@ -287,8 +269,7 @@ impl Aggregation {
                 identity: without_ends(Labels::Lost(source)),
             })
         });
-        let points = points.collect();
-        Metric { kind: MetricKind::LostEvents, source: EndLabel::Absent, destination: EndLabel::Absent, points }
+        without_contexts(MetricKind::LostEvents, points.collect())
     }
 }
 
@@ -300,10 +281,15 @@ fn metric(
     labels: fn(u64) -> Labels,
 ) -> Metric {
     let points = points(table, value, |key| {
-        let (source, destination) = key.values();
-        Identity::Series { source, destination, labels: labels(key.labels) }
+        let ([source, destination], context) = key.values();
+        Identity::Series { source, destination, context, labels: labels(key.labels) }
     });
-    Metric { kind, source: end_label(&contexts.source), destination: end_label(&contexts.destination), points }
+    let Contexts { source, destination, labels } = contexts;
+    Metric { kind, source: end_label(source), destination: end_label(destination), labels: *labels, points }
+}
+
+fn without_contexts(kind: MetricKind, points: Vec<Point>) -> Metric {
+    Metric { kind, source: EndLabel::Absent, destination: EndLabel::Absent, labels: LabelSet::default(), points }
 }
 
 fn points<K: Copy + Eq + std::hash::Hash>(
@@ -317,14 +303,18 @@ fn points<K: Copy + Eq + std::hash::Hash>(
 }
 
 fn without_ends(labels: Labels) -> Identity {
-    Identity::Series { source: Value::None, destination: Value::None, labels }
+    let context = ContextLabels::default();
+    Identity::Series { source: Value::None, destination: Value::None, context, labels }
 }
 
-fn end_label(context: &Context) -> EndLabel {
-    match context {
-        context if context.is_absent() => EndLabel::Absent,
-        context if context.is_address() => EndLabel::Address,
-        _ => EndLabel::Name,
+fn end_label(contexts: &EndContexts) -> EndLabel {
+    let mut present = contexts.all().filter(|context| !context.is_absent());
+    if contexts.is_absent() {
+        EndLabel::Absent
+    } else if present.all(Context::is_address) {
+        EndLabel::Address
+    } else {
+        EndLabel::Name
     }
 }
 
@@ -335,7 +325,7 @@ fn occupancy<K: Copy + Eq + std::hash::Hash>(kind: MetricKind, table: &Table<K>)
 
 /// Builds as few views as the contexts allow: each costs a look-up for each flow.
 fn views(config: &Config) -> Vec<View> {
-    type Join = fn(&mut Members, Member);
+    type Join = fn(&mut Members, Projection);
     let contexts = &config.contexts;
     let joins: [(&Contexts, Join); 4] = [
         (&contexts.drop, |members, member| members.drop = Some(member)),
@@ -344,25 +334,27 @@ fn views(config: &Config) -> Vec<View> {
         (&contexts.io, |members, member| members.io = Some(member)),
     ];
     let mut joins = joins;
-    // Those with both ends first: the others may join their views.
-    joins.sort_by_key(|(contexts, _)| {
-        u8::from(contexts.source.is_absent()) + u8::from(contexts.destination.is_absent())
+    // Those with all labels first: the others may join their views.
+    joins.sort_by_key(|(Contexts { source, destination, labels }, _)| {
+        u8::from(source.is_absent()) + u8::from(destination.is_absent()) + u8::from(labels.is_empty())
     });
     let capacity = config.max_series.saturating_mul(PLANS_PER_SERIES).clamp(*PLANS.start(), *PLANS.end());
+    let wanted = contexts.wanted_texts();
     let mut views: Vec<View> = Vec::new();
-    for (Contexts { source, destination }, join) in joins {
-        let found = views.iter_mut().find_map(|view| view.member(source, destination).map(|member| (view, member)));
+    for (contexts, join) in joins {
+        let found = views.iter_mut().find_map(|view| view.member(contexts).map(|member| (view, member)));
         if let Some((view, member)) = found {
             join(&mut view.members, member);
             continue;
         }
-        let mut view = View::new(source.clone(), destination.clone(), capacity);
-        if let Some(member) = view.member(source, destination) {
+        let mut view = View::new(contexts.clone(), &wanted, capacity);
+        if let Some(member) = view.member(contexts) {
             join(&mut view.members, member);
         }
         views.push(view);
     }
-    if let Some(view) = views.first_mut() {
+    // Each flow is looked up there.
+    if let Some(view) = views.iter_mut().find(|view| view.members.flows.is_some()) {
         view.members.interfaces = true;
     }
     views

@@ -1,6 +1,6 @@
 //! Contexts: how a metric names an end of its flows, as Hubble's `sourceContext` and `destinationContext`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::borrow::Cow;
 use std::str::FromStr;
 
 pub use eyepiece_config::Context as Identifier;
@@ -9,6 +9,7 @@ use eyepiece_flow::interner::{Lease, Symbol, Symbols};
 use eyepiece_flow::lookup::EndEntity;
 use eyepiece_flow::names::reserved_identity_label;
 
+use super::ends::{NONE, PackedValue};
 use crate::metadata::context_names::{self, ContextNames};
 
 /// Identifiers in order: the first one that an end has names it. Without any, the metric has no label for the end.
@@ -59,63 +60,82 @@ impl Context {
         *self.identifiers() == [Identifier::Ip]
     }
 
-    /// Returns the value of an end with this address, whose entity has these names.
-    pub fn value(&self, end: &End, address: Option<&IpAddr>, names: &ContextNames) -> Value {
-        self.packed(end, address, names).value()
+    /// Returns whether an address may be the label.
+    pub fn may_be_address(&self) -> bool {
+        self.identifiers().contains(&Identifier::Ip)
     }
 
+    /// The identifiers that an end can have without an entity.
+    pub(super) fn without_entity(&self) -> Self {
+        use Identifier::{Identity, Ip, Name, ReservedIdentity};
+        let own = self.identifiers().iter().filter(|own| matches!(own, Name | Ip | Identity | ReservedIdentity));
+        Self::of(&own.copied().collect::<Vec<_>>())
+    }
+
+    /// Returns the value of an end, whose entity has these names.
     #[inline]
-    pub(super) fn packed(&self, end: &End, address: Option<&IpAddr>, names: &ContextNames) -> Packed {
+    pub(super) fn packed(&self, end: &End, has_address: bool, names: &ContextNames) -> PackedValue {
         for identifier in self.identifiers() {
             let symbol = names.get(*identifier);
             if symbol != Symbol::EMPTY {
-                return Packed::small(SYMBOL, symbol.number());
+                return PackedValue::symbol(symbol);
             }
-            let packed = packed(*identifier, end, address);
+            let packed = packed(*identifier, end, has_address);
             if packed.tag != NONE {
                 return packed;
             }
         }
-        Packed::NONE
+        PackedValue::NONE
     }
 
-    /// The value of an end whose flow carries its entity, and what keeps the value's text alive.
+    /// The value of an end whose flow carries its entity, and what keeps the value's text alive. As in Hubble, its labels
+    /// alone are its identity.
     pub(super) fn packed_carried(
         &self,
         end: &End,
-        address: Option<&IpAddr>,
+        has_address: bool,
         entity: &EndEntity<'_>,
         symbols: &Symbols,
-    ) -> (Packed, Option<Lease>) {
+    ) -> (PackedValue, Option<Lease>) {
         for identifier in self.identifiers() {
-            if let Some(text) = context_names::text(*identifier, entity) {
+            let text = match identifier {
+                Identifier::ReservedIdentity => reserved_label(&entity.metadata.labels).map(Cow::Borrowed),
+                identifier => context_names::text(*identifier, entity),
+            };
+            if let Some(text) = text {
                 let lease = symbols.lease(&text);
-                return (Packed::small(SYMBOL, lease.symbol().number()), Some(lease));
+                return (PackedValue::symbol(lease.symbol()), Some(lease));
             }
-            let packed = packed(*identifier, end, address);
+            let packed = match identifier {
+                Identifier::Identity | Identifier::ReservedIdentity => PackedValue::NONE,
+                identifier => packed(*identifier, end, has_address),
+            };
             if packed.tag != NONE {
                 return (packed, None);
             }
         }
-        (Packed::NONE, None)
+        (PackedValue::NONE, None)
     }
 }
 
 #[inline]
-fn packed(identifier: Identifier, end: &End, address: Option<&IpAddr>) -> Packed {
+fn packed(identifier: Identifier, end: &End, has_address: bool) -> PackedValue {
     match identifier {
-        Identifier::Name if end.name != Symbol::EMPTY => Packed::small(SYMBOL, end.name.number()),
-        Identifier::Ip => match address {
-            Some(IpAddr::V4(address)) => Packed::small(IPV4, address.to_bits()),
-            Some(IpAddr::V6(address)) => Packed::ipv6(*address),
-            None => Packed::NONE,
-        },
-        Identifier::Identity if end.identity != 0 => Packed::small(IDENTITY, end.identity),
+        Identifier::Name if end.name != Symbol::EMPTY => PackedValue::symbol(end.name),
+        Identifier::Ip if has_address => PackedValue::ADDRESS,
+        Identifier::Identity if end.identity != 0 => PackedValue::identity(end.identity),
         Identifier::ReservedIdentity if reserved_identity_label(end.identity).is_some() => {
-            Packed::small(RESERVED, end.identity)
+            PackedValue::reserved(end.identity)
         }
-        _ => Packed::NONE,
+        _ => PackedValue::NONE,
     }
+}
+
+/// The reserved label of an identity; that of the API server precedes others.
+fn reserved_label(labels: &[String]) -> Option<&str> {
+    let mut reserved = labels.iter().map(String::as_str).filter(|label| label.starts_with("reserved:"));
+    let first = reserved.clone().next();
+    reserved.find(|label| *label == "reserved:kube-apiserver").or(first)
 }
 
 impl FromStr for Context {
@@ -128,77 +148,16 @@ impl FromStr for Context {
     }
 }
 
-/// The value of an end in a context: a number whose text is looked up at the export.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Value {
-    /// The end has none of the context's identifiers: the empty text.
-    #[default]
-    None,
-    /// A name.
-    Symbol(Symbol),
-    /// An address.
-    Ip(IpAddr),
-    /// A security identity, as its labels.
-    Identity(u32),
-    /// A reserved security identity, as its reserved label.
-    Reserved(u32),
-}
-
-// Tags of `Packed`; all fit 3 bits.
-const NONE: u8 = 0;
-const SYMBOL: u8 = 1;
-const IPV4: u8 = 2;
-const IPV6: u8 = 3;
-const IDENTITY: u8 = 4;
-const RESERVED: u8 = 5;
-
-/// A [`Value`] as plain words for keys: hashing and comparing takes no branch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Packed {
-    /// The variant of [`Value`]; fits 3 bits.
-    pub(super) tag: u8,
-    pub(super) high: u64,
-    pub(super) low: u64,
-}
-
-impl Packed {
-    pub(super) const NONE: Self = Self { tag: NONE, high: 0, low: 0 };
-
-    #[inline]
-    fn small(tag: u8, low: u32) -> Self {
-        Self { tag, high: 0, low: low.into() }
-    }
-
-    #[inline]
-    fn ipv6(address: Ipv6Addr) -> Self {
-        let bits = address.to_bits();
-        // Truncation is intended: the two halves of the address.
-        Self { tag: IPV6, high: (bits >> 64) as u64, low: bits as u64 }
-    }
-
-    pub(super) fn value(self) -> Value {
-        // Truncation is intended: all but IPv6 addresses have 32 bits.
-        let low = self.low as u32;
-        match self.tag {
-            SYMBOL => Value::Symbol(Symbol::from_number(low)),
-            IPV4 => Value::Ip(Ipv4Addr::from_bits(low).into()),
-            IPV6 => Value::Ip(Ipv6Addr::from_bits(u128::from(self.high) << 64 | u128::from(self.low)).into()),
-            IDENTITY => Value::Identity(low),
-            RESERVED => Value::Reserved(low),
-            _ => Value::None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
 
     use eyepiece_flow::flow::End;
-    use eyepiece_flow::interner::{Symbol, Symbols};
+    use eyepiece_flow::interner::Symbols;
 
-    use super::{Context, Identifier, Packed, Value};
+    use super::{Context, Identifier, reserved_label};
     use crate::metadata::context_names::ContextNames;
+    use crate::pipeline::metrics::Value;
 
     #[test]
     fn contexts_have_each_identifier_once() {
@@ -213,6 +172,18 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(text.parse::<Context>().ok(), expected.map(Context::of), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn first_reserved_label_is_identity() {
+        for (labels, expected) in [
+            (&["cidr:192.0.2.0/24", "reserved:world"][..], Some("reserved:world")),
+            (&["reserved:host", "reserved:kube-apiserver"], Some("reserved:kube-apiserver")),
+            (&["k8s:app=web"], None),
+        ] {
+            let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
+            assert_eq!(reserved_label(&labels), expected, "{labels:?}");
         }
     }
 
@@ -238,39 +209,14 @@ mod tests {
             ("identity", pod, some, Value::Identity(4711)),
             ("identity", bare, some, Value::None),
             ("", pod, some, Value::None),
+            ("workload|pod|identity", pod, some, Value::Identity(4711)),
         ];
         for (text, end, address, expected) in table {
             let context: Context = text.parse().expect(text);
-            assert_eq!(context.value(&end, address.as_ref(), ContextNames::NONE), expected, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn packed_values_round_trip() {
-        let mut packed = vec![Packed::NONE];
-        for text in ["0.0.0.0", "255.255.255.255", "::", "ffff:eeee:dddd:cccc:bbbb:aaaa:9999:8888", "::ffff:0:0"] {
-            let address: IpAddr = text.parse().expect("an address");
-            let end = End::default();
-            packed.push(Context::of(&[Identifier::Ip]).packed(&end, Some(&address), ContextNames::NONE));
-            assert_eq!(packed.last().map(|packed| packed.value()), Some(Value::Ip(address)));
-        }
-        for number in [1, 10, u32::MAX] {
-            let end = End { endpoint: 0, identity: number, name: Symbol::from_number(number), entity: 0 };
-            for identifier in [Identifier::Name, Identifier::Identity, Identifier::ReservedIdentity] {
-                let context = Context::of(&[identifier]);
-                let expected = match identifier {
-                    Identifier::Name => Value::Symbol(end.name),
-                    Identifier::Identity => Value::Identity(number),
-                    _ if number > 10 => continue,
-                    _ => Value::Reserved(number),
-                };
-                packed.push(context.packed(&end, None, ContextNames::NONE));
-                assert_eq!(packed.last().map(|packed| packed.value()), Some(expected));
+            for context in [context.without_entity(), context] {
+                let packed = context.packed(&end, address.is_some(), ContextNames::NONE);
+                assert_eq!(packed.value(address), expected, "{text:?}");
             }
-        }
-        for (index, one) in packed.iter().enumerate() {
-            assert!(one.tag < 8);
-            assert!(packed.iter().skip(index + 1).all(|other| other != one), "{one:?}");
         }
     }
 }

@@ -159,7 +159,7 @@ const KERNEL_SHIFT: u32 = 48;
 const INGRESS_SHIFT: u32 = 49;
 const INTERFACE_SHIFT: u32 = 50;
 /// Bits of [`PackedLabels::flow`] from here on are free.
-pub(super) const FREE_SHIFT: u32 = 56;
+pub(super) const FREE_SHIFT: u32 = 51;
 
 const fn byte(word: u64, shift: u32) -> u8 {
     // Truncation is intended.
@@ -219,12 +219,22 @@ impl PackedLabels {
 
     /// Labels in `hubble.drop`. `None` if the flow is no drop.
     pub(super) const fn drop_labels(self) -> Option<u64> {
-        if byte(self.flow, 24) != Verdict::Dropped as u8 {
+        if !self.is_drop() {
             return None;
         }
         let kernel = self.flow >> KERNEL_SHIFT & 1;
         let protocol = byte(self.flow, PROTOCOL_SHIFT) as u64;
         Some(self.number as u64 | protocol << 32 | kernel << 40)
+    }
+
+    /// Returns whether the flow is a drop.
+    pub(super) const fn is_drop(self) -> bool {
+        byte(self.flow, 24) == Verdict::Dropped as u8
+    }
+
+    /// Returns whether the flow counts in `hubble.tcp_flags`.
+    pub(super) const fn has_tcp_flags(self) -> bool {
+        byte(self.flow, FLAGS_SHIFT) != 0
     }
 
     /// Returns whether flows of this key passed one interface in one direction.

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
 
 use eyepiece_config::Naming;
 use eyepiece_flow::event::LostSource;
@@ -10,11 +9,13 @@ use eyepiece_flow::interner::Symbol;
 use eyepiece_flow::names::{KUBE_APISERVER, drop_reason_name, observation_point_text, reserved_identity_label};
 use eyepiece_semconv::attribute;
 
-use super::context::Value;
 use super::detail::Port;
+use super::ends::Value;
 use super::exported_state::{ExportedState, SeriesSum};
 use super::labels::{DropReason, Labels, type_name};
 use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Point, PointNames, Snapshot};
+
+mod context_labels;
 
 /// Names of the running kernel's drop reasons.
 pub trait DropReasonNames {
@@ -35,6 +36,10 @@ impl<'a> SeriesNames<'a> {
         let ends = names.ends.iter().map(|lease| (lease.symbol(), &**lease.text()));
         let interfaces = names.interfaces.iter().map(|(interface, lease)| (*interface, &**lease.text()));
         Self { ends: ends.collect(), interfaces: interfaces.collect(), kernel }
+    }
+
+    fn end(&self, symbol: Symbol) -> &'a str {
+        self.ends.get(&symbol).copied().unwrap_or_default()
     }
 }
 
@@ -116,8 +121,8 @@ fn resolve_metric(metric: &Metric, names: &SeriesNames<'_>, naming: Naming, expo
 }
 
 fn attributes(metric: &Metric, point: &Point, names: &SeriesNames<'_>, naming: Naming) -> Attributes {
-    let Identity::Series { source, destination, labels } = point.identity else { return Vec::new() };
-    let mut list = Vec::with_capacity(6);
+    let Identity::Series { source, destination, context, labels } = point.identity else { return Vec::new() };
+    let mut list = context_labels::attributes(metric.labels, &context, |symbol| names.end(symbol), naming);
     let ends = [
         (metric.source, source, attribute::SOURCE_ADDRESS, attribute::HUBBLE_SOURCE_NAME),
         (metric.destination, destination, attribute::DESTINATION_ADDRESS, attribute::HUBBLE_DESTINATION_NAME),
@@ -125,6 +130,8 @@ fn attributes(metric: &Metric, point: &Point, names: &SeriesNames<'_>, naming: N
     for (label, value, address, name) in ends {
         match (label, naming) {
             (EndLabel::Absent, _) => {}
+            // It may also be a label of `labelsContext`.
+            (EndLabel::Address, Naming::Semconv) if list.iter().any(|(known, _)| *known == address) => {}
             (EndLabel::Address, Naming::Semconv) => list.push((address, value_text(value, names))),
             _ => list.push((named(name, naming), value_text(value, names))),
         }
@@ -191,10 +198,8 @@ fn label_texts(labels: Labels, names: &SeriesNames<'_>, naming: Naming) -> [Opti
 fn value_text(value: Value, names: &SeriesNames<'_>) -> String {
     match value {
         Value::None => String::new(),
-        Value::Symbol(symbol) => names.ends.get(&symbol).copied().unwrap_or_default().to_owned(),
-        // As Go and so Hubble prints it: an IPv4-mapped address as IPv4.
-        Value::Ip(IpAddr::V6(address)) => address.to_canonical().to_string(),
-        Value::Ip(address) => address.to_string(),
+        Value::Symbol(symbol) => names.end(symbol).to_owned(),
+        Value::Ip(address) => context_labels::address_text(address),
         Value::Reserved(identity) => reserved_text(identity).unwrap_or_default(),
         Value::Identity(KUBE_APISERVER) => "reserved:kube-apiserver,reserved:remote-node".to_owned(),
         Value::Identity(identity) => reserved_text(identity).unwrap_or_else(|| identity.to_string()),

@@ -27,8 +27,8 @@ pub(super) struct Slot {
     pub(super) start: u64,
 }
 
-/// The names that a series' key refers to: of its source and destination, or of its interface.
-pub(super) type SeriesLeases = [Option<Arc<Lease>>; 2];
+/// The names that a series' key refers to: of source and destination and their labels, or of its interface.
+pub(super) type SeriesLeases = [Option<Arc<Lease>>; 4];
 
 const EMPTY: Slot = Slot { first: 0, second: 0, last: 0, start: UNUSED };
 
@@ -101,15 +101,17 @@ impl<K: Copy + Eq + Hash> Table<K> {
         }
     }
 
-    /// Removes series that have not grown since `before`. Returns whether there were any.
-    pub(super) fn expire(&mut self, before: u64) -> bool {
+    /// Removes series that have not grown since `before`, and those that have not since `before_gone`, which is later, and
+    /// whose subject is gone. Returns whether there were any.
+    pub(super) fn expire(&mut self, before: u64, before_gone: u64, is_gone: impl Fn(K, &SeriesLeases) -> bool) -> bool {
         let (slots, names, free) = (&mut self.slots, &mut self.names, &mut self.free);
         let had = self.index.len();
-        self.index.retain(|_, &mut slot| {
-            let live = slots[slot as usize].last >= before;
+        self.index.retain(|&key, &mut slot| {
+            let (last, names) = (slots[slot as usize].last, &mut names[slot as usize]);
+            let live = last >= before_gone || last >= before && !is_gone(key, names);
             if !live {
                 slots[slot as usize] = EMPTY;
-                names[slot as usize] = SeriesLeases::default();
+                *names = SeriesLeases::default();
                 free.push(slot);
             }
             live
@@ -161,6 +163,11 @@ impl<K: Copy + Eq + Hash> Table<K> {
 mod tests {
     use super::{NONE, OVERFLOW, SeriesLeases, Table};
 
+    /// Removes idle series, whose subjects are all there.
+    fn expire(table: &mut Table<u64>, before: u64) -> bool {
+        table.expire(before, before, |_, _| panic!("not asked"))
+    }
+
     fn add(table: &mut Table<u64>, key: u64, time: u64) -> u32 {
         let slot = table.place(key, time, SeriesLeases::default);
         table.add(slot, 1, 10, time);
@@ -197,10 +204,10 @@ mod tests {
         add(&mut table, 1, 100);
         add(&mut table, 2, 100);
         add(&mut table, 2, 150);
-        assert!(!table.expire(100), "grew at 100, not before it");
-        assert!(table.expire(101));
+        assert!(!expire(&mut table, 100), "grew at 100, not before it");
+        assert!(expire(&mut table, 101));
         assert_eq!(table.iter().map(|(key, _)| key).collect::<Vec<_>>(), [2]);
-        assert!(!table.expire(101));
+        assert!(!expire(&mut table, 101));
         add(&mut table, 1, 200);
         let back = table.iter().find(|&(key, _)| key == 1).expect("made again").1;
         assert_eq!((back.first, back.start), (1, 200));
@@ -209,13 +216,25 @@ mod tests {
     }
 
     #[test]
+    fn gone_series_leave_earlier() {
+        let mut table = Table::new(4);
+        for (key, time) in [(1, 100), (2, 100), (3, 150), (4, 50)] {
+            add(&mut table, key, time);
+        }
+        assert!(table.expire(60, 101, |key, _| key != 2));
+        let mut left: Vec<_> = table.iter().map(|(key, _)| key).collect();
+        left.sort_unstable();
+        assert_eq!(left, [2, 3], "one whose subject is there, and one that grew since");
+    }
+
+    #[test]
     fn idle_overflow_is_removed() {
         let mut table = Table::new(0);
         assert_eq!(add(&mut table, 1, 100), OVERFLOW);
-        assert!(!table.expire(100));
-        assert!(table.expire(101));
+        assert!(!expire(&mut table, 100));
+        assert!(expire(&mut table, 101));
         assert_eq!(table.overflow(), None);
-        assert!(!table.expire(101));
+        assert!(!expire(&mut table, 101));
         add(&mut table, 1, 300);
         assert_eq!(table.overflow().map(|slot| (slot.first, slot.start)), Some((1, 300)));
     }
@@ -225,7 +244,7 @@ mod tests {
         let mut table = Table::new(1);
         add(&mut table, 1, 100);
         assert_eq!(add(&mut table, 2, 200), OVERFLOW);
-        assert!(table.expire(150));
+        assert!(expire(&mut table, 150));
         assert_ne!(add(&mut table, 2, 300), OVERFLOW);
         assert_eq!(add(&mut table, 1, 300), OVERFLOW);
     }

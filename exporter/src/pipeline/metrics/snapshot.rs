@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use eyepiece_flow::interner::Lease;
 
-use super::context::Value;
+use super::ends::{ContextLabels, Value};
 use super::labels::Labels;
+use super::metric_contexts::LabelSet;
 
 /// The aggregated metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,6 +69,8 @@ pub enum Identity {
         source: Value,
         /// The destination; [`Value::None`] also if the metric has no label for it.
         destination: Value,
+        /// The labels by `labelsContext`.
+        context: ContextLabels,
         /// The other labels.
         labels: Labels,
     },
@@ -93,6 +96,8 @@ pub struct Metric {
     pub source: EndLabel,
     /// Label of the destination.
     pub destination: EndLabel,
+    /// The labels by `labelsContext`.
+    pub labels: LabelSet,
     /// Its series, without an order.
     pub points: Vec<Point>,
 }

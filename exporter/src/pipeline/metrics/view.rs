@@ -4,68 +4,21 @@ use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use eyepiece_config::ContextLabel;
 use eyepiece_flow::event::TrafficDelta;
-use eyepiece_flow::flow::{End, Flow};
-use eyepiece_flow::interner::{Lease, Symbols};
-use eyepiece_flow::lookup::{FlowEnd, NoLookup, end_entity};
+use eyepiece_flow::flow::{Direction, End, Flow};
+use eyepiece_flow::interner::{Lease, Symbol, Symbols};
+use eyepiece_flow::lookup::FlowEnd;
 use eyepiece_wire::Hook;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::context::{Context, Packed, Value};
-use super::labels::{FREE_SHIFT, PackedLabels, interface_labels};
+use super::end_view::{EndView, addresses};
+use super::ends::{ContextLabels, PackedEnds, Projection, Value};
+use super::labels::{PackedLabels, interface_labels};
+use super::metric_contexts::{Contexts, EndContexts};
 use super::series::{NONE, SeriesLeases, Table};
-use crate::metadata::{Snapshot, Tables as Links};
-
-/// The packed ends of a flow in a metric's contexts. The tags use bits that labels leave free.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct PackedEnds {
-    source_high: u64,
-    source_low: u64,
-    destination_high: u64,
-    destination_low: u64,
-    tags: u64,
-}
-
-impl PackedEnds {
-    #[inline]
-    fn new(source: Packed, destination: Packed) -> Self {
-        Self {
-            source_high: source.high,
-            source_low: source.low,
-            destination_high: destination.high,
-            destination_low: destination.low,
-            tags: u64::from(source.tag | destination.tag << 3) << FREE_SHIFT,
-        }
-    }
-
-    /// Removes the ends that a metric has no label for.
-    fn project(self, members: Member) -> Self {
-        let (source, destination) = self.packed();
-        Self::new(
-            if members.source { source } else { Packed::NONE },
-            if members.destination { destination } else { Packed::NONE },
-        )
-    }
-
-    fn packed(self) -> (Packed, Packed) {
-        let tag = |shift: u32| (self.tags >> (FREE_SHIFT + shift)) as u8 & 7;
-        (
-            Packed { tag: tag(0), high: self.source_high, low: self.source_low },
-            Packed { tag: tag(3), high: self.destination_high, low: self.destination_low },
-        )
-    }
-
-    #[inline]
-    fn hash<H: Hasher>(self, labels: u64, state: &mut H) {
-        // Word by word: a derived hash of arrays includes their lengths.
-        state.write_u64(self.source_high);
-        state.write_u64(self.source_low);
-        state.write_u64(self.destination_high);
-        state.write_u64(self.destination_low);
-        state.write_u64(self.tags | labels);
-    }
-}
+use crate::metadata::{Snapshot, Tables as Links, WantedTexts};
 
 /// Key of a series in a metric with contexts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,10 +28,9 @@ pub(super) struct SeriesKey {
 }
 
 impl SeriesKey {
-    /// Source, destination.
-    pub(super) fn values(self) -> (Value, Value) {
-        let (source, destination) = self.ends.packed();
-        (source.value(), destination.value())
+    /// The values of source and destination, and the further labels.
+    pub(super) fn values(self) -> ([Value; 2], ContextLabels) {
+        self.ends.unpack()
     }
 }
 
@@ -142,7 +94,7 @@ impl Tables {
     pub(super) fn place_interface(&mut self, ifindex: u32, ingress: bool) -> u32 {
         let key = self.interface(ifindex, ingress);
         let Self { names, interfaces, now, .. } = self;
-        interfaces.place(key, *now, || [interface_name(names.links(), ifindex), None])
+        interfaces.place(key, *now, || [interface_name(names.links(), ifindex), None, None, None])
     }
 }
 
@@ -151,43 +103,52 @@ pub(super) fn interface_name(links: &Links, ifindex: u32) -> Option<Arc<Lease>> 
     links.name(links.interface(ifindex).name).map(Arc::clone)
 }
 
-/// Returns the names of a key's ends.
-fn end_names(symbols: &Symbols, key: SeriesKey) -> SeriesLeases {
-    let (source, destination) = key.values();
-    [source, destination].map(|value| match value {
-        Value::Symbol(symbol) => symbols.hold(symbol).map(Arc::new),
-        _ => None,
+/// Returns the names that a key refers to. The series owns those that a flow carried, as nothing else does; it follows
+/// those of a snapshot.
+fn key_names(symbols: &Symbols, key: SeriesKey, is_carried: bool) -> SeriesLeases {
+    let ([source, destination], labels) = key.values();
+    let of_value = |value| if let Value::Symbol(symbol) = value { symbol } else { Symbol::EMPTY };
+    [of_value(source), of_value(destination), labels.source, labels.destination].map(|symbol| {
+        let is_held = symbol != Symbol::EMPTY;
+        is_held.then(|| if is_carried { symbols.hold(symbol) } else { symbols.follow(symbol) })?.map(Arc::new)
     })
 }
 
 /// Returns the slot of a key's series in one of the tables.
-fn place(table: &mut Table<SeriesKey>, symbols: &Symbols, key: SeriesKey, now: u64) -> u32 {
-    table.place(key, now, || end_names(symbols, key))
-}
-
-/// The ends that a metric has labels for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Member {
-    pub(super) source: bool,
-    pub(super) destination: bool,
+fn place(table: &mut Table<SeriesKey>, symbols: &Symbols, key: SeriesKey, is_carried: bool, now: u64) -> u32 {
+    table.place(key, now, || key_names(symbols, key, is_carried))
 }
 
 /// The metrics of a view.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Members {
-    pub(super) drop: Option<Member>,
-    pub(super) flows: Option<Member>,
-    pub(super) tcp: Option<Member>,
-    pub(super) io: Option<Member>,
+    pub(super) drop: Option<Projection>,
+    pub(super) flows: Option<Projection>,
+    pub(super) tcp: Option<Projection>,
+    pub(super) io: Option<Projection>,
     /// Whether this view counts the interfaces' metrics, which have no contexts: one view does.
     pub(super) interfaces: bool,
 }
 
-/// Metrics with the same contexts; some have no label for an end.
+impl Members {
+    /// Returns whether a flow counts in one of the metrics.
+    #[inline]
+    fn count(&self, labels: PackedLabels, has_traffic: bool) -> bool {
+        self.flows.is_some()
+            || self.drop.is_some() && labels.is_drop()
+            || self.tcp.is_some() && labels.has_tcp_flags()
+            || self.io.is_some() && has_traffic
+    }
+}
+
+/// Metrics with the same contexts; some have no label for an end, or no further labels.
 #[derive(Debug)]
 pub(super) struct View {
-    source: Context,
-    destination: Context,
+    contexts: Contexts,
+    source: EndView,
+    destination: EndView,
+    /// Whether keys may have labels or addresses.
+    is_wide: bool,
     pub(super) members: Members,
     plans: HashMap<PlanKey, Plan, RandomState>,
     /// Limit of `plans`, which grows with its keys and never shrinks. Reserved at once, its few entries would be far apart
@@ -196,15 +157,32 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn new(source: Context, destination: Context, capacity: usize) -> Self {
-        Self { source, destination, members: Members::default(), plans: HashMap::default(), capacity }
+    pub(super) fn new(contexts: Contexts, wanted: &WantedTexts, capacity: usize) -> Self {
+        let (source, destination) =
+            (EndView::new(&contexts, FlowEnd::Source, wanted), EndView::new(&contexts, FlowEnd::Destination, wanted));
+        Self {
+            is_wide: !contexts.labels.is_empty() || source.may_be_address() || destination.may_be_address(),
+            contexts,
+            source,
+            destination,
+            members: Members::default(),
+            plans: HashMap::default(),
+            capacity,
+        }
     }
 
     /// Returns the labels of a metric with these contexts. `None` if this view cannot count it.
-    pub(super) fn member(&self, source: &Context, destination: &Context) -> Option<Member> {
-        let fits = (source.is_absent() || *source == self.source)
-            && (destination.is_absent() || *destination == self.destination);
-        fits.then(|| Member { source: !source.is_absent(), destination: !destination.is_absent() })
+    pub(super) fn member(&self, contexts: &Contexts) -> Option<Projection> {
+        let own = &self.contexts;
+        let fits = |metric: &EndContexts, own: &EndContexts| metric.is_absent() || metric == own;
+        let fits = fits(&contexts.source, &own.source)
+            && fits(&contexts.destination, &own.destination)
+            && (contexts.labels.is_empty() || contexts.labels == own.labels);
+        fits.then(|| Projection {
+            values: [!contexts.source.is_absent(), !contexts.destination.is_absent()],
+            labels: !contexts.labels.is_empty(),
+            addresses: [FlowEnd::Source, FlowEnd::Destination].map(|end| contexts.labels.has_address(end)),
+        })
     }
 
     /// Counts a flow, and its packets and bytes for `hubble.flow.io`.
@@ -216,20 +194,22 @@ impl View {
         labels: PackedLabels,
         (packets, bytes): (u64, u64),
     ) {
-        let addresses = flow.ip.as_ref().map(|ip| (&ip.source, &ip.destination));
+        if !self.members.count(labels, packets | bytes != 0) {
+            return;
+        }
+        let is_carried = flow.metadata.is_some();
         // The texts live until the flow is counted.
-        let (ends, _leases) = match flow.metadata {
-            None => (self.ends(&tables.names, (&flow.source, &flow.destination), addresses), None),
-            Some(_) => {
-                let (ends, leases) = self.carried_ends(&tables.symbols, flow, addresses);
-                (ends, Some(leases))
-            }
+        let (ends, _leases) = if is_carried {
+            let (ends, leases) = self.carried_ends(&tables.symbols, flow);
+            (ends, Some(leases))
+        } else {
+            (self.ends(&tables.names, [&flow.source, &flow.destination], flow.direction, addresses(flow)), None)
         };
         let key = PlanKey { ends, labels };
         let now = tables.now;
         let plan = match self.plans.get(&key) {
             Some(plan) => *plan,
-            None => self.plan(tables, key),
+            None => self.plan(tables, key, is_carried),
         };
         tables.flows.add(plan.flows, 1, 0, now);
         if plan.drop != NONE {
@@ -240,8 +220,10 @@ impl View {
                 tables.tcp.add(slot, 1, 0, now);
             }
         }
-        if packets | bytes != 0 {
-            let slot = if plan.io == NONE { self.io(tables, key) } else { plan.io };
+        if packets | bytes != 0
+            && let Some(io) = self.members.io
+        {
+            let slot = if plan.io == NONE { self.io(tables, key, io, is_carried) } else { plan.io };
             tables.io.add(slot, packets, bytes, now);
         }
         if let Some(traffic) = &flow.traffic
@@ -259,15 +241,16 @@ impl View {
     pub(super) fn count_io(
         &self,
         tables: &mut Tables,
-        ends: (&End, &End),
-        addresses: (IpAddr, IpAddr),
+        ends: [&End; 2],
+        direction: Direction,
+        addresses: [&IpAddr; 2],
         carrier: u32,
         (packets, bytes): (u64, u64),
     ) {
         if let Some(member) = self.members.io {
-            let ends = self.ends(&tables.names, ends, Some((&addresses.0, &addresses.1))).project(member);
+            let ends = self.ends(&tables.names, ends, direction, addresses.map(Some)).project(member);
             let key = SeriesKey { ends, labels: carrier.into() };
-            let slot = place(&mut tables.io, &tables.symbols, key, tables.now);
+            let slot = place(&mut tables.io, &tables.symbols, key, false, tables.now);
             tables.io.add(slot, packets, bytes, tables.now);
         }
     }
@@ -278,34 +261,36 @@ impl View {
     }
 
     #[inline]
-    fn ends(&self, names: &Snapshot, ends: (&End, &End), addresses: Option<(&IpAddr, &IpAddr)>) -> PackedEnds {
-        let (from, to) = addresses.unzip();
-        let pack =
-            |context: &Context, end: &End, address| context.packed(end, address, names.context_names(end.entity));
-        PackedEnds::new(pack(&self.source, ends.0, from), pack(&self.destination, ends.1, to))
+    fn ends(
+        &self,
+        names: &Snapshot,
+        ends: [&End; 2],
+        direction: Direction,
+        addresses: [Option<&IpAddr>; 2],
+    ) -> PackedEnds {
+        let source = self.source.pack(ends[0], direction, addresses[0], names);
+        let destination = self.destination.pack(ends[1], direction, addresses[1], names);
+        PackedEnds::new([source, destination], self.direction(direction), self.is_wide)
     }
 
     /// The ends of a flow that carries their entities, and what keeps their texts alive.
     #[cold]
-    fn carried_ends(
-        &self,
-        symbols: &Symbols,
-        flow: &Flow,
-        addresses: Option<(&IpAddr, &IpAddr)>,
-    ) -> (PackedEnds, [Option<Lease>; 2]) {
-        let (from, to) = addresses.unzip();
-        let pack = |context: &Context, end: &End, which, address| match end_entity(flow, which, &NoLookup) {
-            Some(entity) => context.packed_carried(end, address, &entity, symbols),
-            None => (Packed::NONE, None),
-        };
-        let (source, of_source) = pack(&self.source, &flow.source, FlowEnd::Source, from);
-        let (destination, of_destination) = pack(&self.destination, &flow.destination, FlowEnd::Destination, to);
-        (PackedEnds::new(source, destination), [of_source, of_destination])
+    fn carried_ends(&self, symbols: &Symbols, flow: &Flow) -> (PackedEnds, [[Option<Lease>; 2]; 2]) {
+        let [from, to] = addresses(flow);
+        let (source, of_source) = self.source.pack_carried(FlowEnd::Source, flow, from, symbols);
+        let (destination, of_destination) = self.destination.pack_carried(FlowEnd::Destination, flow, to, symbols);
+        let ends = PackedEnds::new([source, destination], self.direction(flow.direction), self.is_wide);
+        (ends, [of_source, of_destination])
+    }
+
+    #[inline]
+    fn direction(&self, direction: Direction) -> Option<Direction> {
+        self.contexts.labels.has(ContextLabel::TrafficDirection).then_some(direction)
     }
 
     /// Finds the series of a key that is not cached.
     #[cold]
-    fn plan(&mut self, tables: &mut Tables, key: PlanKey) -> Plan {
+    fn plan(&mut self, tables: &mut Tables, key: PlanKey, is_carried: bool) -> Plan {
         let Members { drop, flows, tcp, .. } = self.members;
         let PlanKey { ends, labels: packed } = key;
         let now = tables.now;
@@ -313,16 +298,17 @@ impl View {
         if let Some(member) = flows {
             let ends = ends.project(member);
             let key = SeriesKey { ends, labels: packed.flow_labels() };
-            plan.flows = place(&mut tables.flows, &tables.symbols, key, now);
+            plan.flows = place(&mut tables.flows, &tables.symbols, key, is_carried, now);
         }
         if let (Some(member), Some(labels)) = (drop, packed.drop_labels()) {
             let key = SeriesKey { ends: ends.project(member), labels };
-            plan.drop = place(&mut tables.drop, &tables.symbols, key, now);
+            plan.drop = place(&mut tables.drop, &tables.symbols, key, is_carried, now);
         }
         if let Some(member) = tcp {
             let ends = ends.project(member);
             for (slot, labels) in plan.tcp.iter_mut().zip(packed.tcp_labels()) {
-                *slot = place(&mut tables.tcp, &tables.symbols, SeriesKey { ends, labels }, now);
+                let key = SeriesKey { ends, labels };
+                *slot = place(&mut tables.tcp, &tables.symbols, key, is_carried, now);
             }
         }
         self.remember(key, plan);
@@ -330,11 +316,10 @@ impl View {
     }
 
     #[cold]
-    fn io(&mut self, tables: &mut Tables, key: PlanKey) -> u32 {
-        let Some(member) = self.members.io else { return NONE };
+    fn io(&mut self, tables: &mut Tables, key: PlanKey, member: Projection, is_carried: bool) -> u32 {
         let labels = key.labels.carrier.into();
         let of_series = SeriesKey { ends: key.ends.project(member), labels };
-        let slot = place(&mut tables.io, &tables.symbols, of_series, tables.now);
+        let slot = place(&mut tables.io, &tables.symbols, of_series, is_carried, tables.now);
         if let Some(plan) = self.plans.get_mut(&key) {
             plan.io = slot;
         }

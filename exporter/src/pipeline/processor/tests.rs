@@ -5,16 +5,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eyepiece_flow::cilium_release::Producer;
-use eyepiece_flow::event::{Event, Lost, LostSource};
+use eyepiece_flow::event::{Event, Lost, LostSource, RawEvent, TrafficDelta};
 use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow, Ip, Verdict};
 use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_flow::record::{Batch, Observed};
 use eyepiece_semconv::metric;
+use eyepiece_tests::payload::Packet;
 use eyepiece_tests::sample;
-use eyepiece_wire::{Hook, InterfaceKind};
+use eyepiece_wire::{Hook, InterfaceKind, Process};
 
 use super::{Deps, Pipeline};
-use crate::metadata::{InterfaceInfo, Publisher, Tables};
+use crate::metadata::provider::{Change, ChangeReceiver as _, Entity, Key, Provider, Target};
+use crate::metadata::registry::Registry;
+use crate::metadata::{InterfaceInfo, Publisher, Tables, WantedTexts};
 use crate::pipeline::Sink;
 use crate::pipeline::metrics::{Aggregation, Config};
 use crate::source::{Source, Waker};
@@ -53,6 +56,31 @@ impl Source for FailingSource {
     }
 }
 
+/// Delivers a flow of a process's socket, the process, and the flow again.
+struct ProcessSource(Waker);
+
+impl Source for ProcessSource {
+    fn start(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn stop(&mut self) {}
+
+    fn read(&mut self, _: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
+        let data = Packet::new("192.0.2.1:40000", "203.0.113.9:443", 6, 2).trace(11, (0, 0), (0, 0), 0);
+        let traffic = TrafficDelta { process: 5, ..sample::traffic(Hook::ToNetwork, (2, 0), (1, 60)) };
+        let flow = Event::Raw(RawEvent { time: 1, cpu: 0, data: &data, traffic: Some(traffic), kernel_drop: None });
+        sink(&flow);
+        sink(&Event::Process(Process { id: 5, ..Process::default() }));
+        sink(&flow);
+        Ok(2)
+    }
+
+    fn waker(&self) -> Waker {
+        self.0.clone()
+    }
+}
+
 fn pipeline(publisher: &Publisher, symbols: &Symbols, sinks: Vec<Box<dyn Sink>>) -> (Box<dyn Source>, Pipeline) {
     build(Box::new(FailingSource(Waker::new().unwrap())), publisher, symbols, sinks, || 0)
 }
@@ -72,6 +100,7 @@ pub(super) fn build(
         names: publisher.reader(),
         symbols: symbols.clone(),
         learn: Box::new(|_, _, _| {}),
+        learn_process: Box::new(|_| {}),
         aggregation: Aggregation::new(Config::default(), 0),
         hooks: Vec::new(),
         sinks,
@@ -175,4 +204,25 @@ fn events_before_error_are_counted() {
     let samples = pipeline.telemetry.samples();
     let lost = samples.iter().filter(|sample| sample.key.name == metric::EYEPIECE_EVENTS_LOST.name);
     assert_eq!(lost.map(|sample| sample.value).sum::<u64>(), 5);
+}
+
+#[test]
+fn process_names_flows_that_follow() {
+    let (symbols, stuck) = (Symbols::default(), Stuck::default());
+    let publisher = Publisher::new(Tables::new(&symbols));
+    let registry = Registry::new(symbols.clone(), publisher.clone(), WantedTexts::default());
+    let (_, mut pipeline) = pipeline(&publisher, &symbols, vec![Box::new(stuck.clone())]);
+    pipeline.learn_process = Box::new(move |process| {
+        let target = Target::Entity(Arc::new(Entity { name: "curl".to_owned(), ..Entity::default() }));
+        registry.apply(Provider::Process, vec![Change::Set(Key::Process(process.id), target)]);
+        registry.publish();
+    });
+    pipeline.read(&mut ProcessSource(Waker::new().unwrap()), Duration::ZERO).unwrap();
+    let batches = stuck.0.lock().unwrap();
+    let names: Vec<_> = batches
+        .iter()
+        .flat_map(|batch| batch.iter().filter_map(|entry| batch.names()?.end(&entry.flow()?.source)))
+        .map(|name| &**name)
+        .collect();
+    assert_eq!(names, ["world", "curl"], "each by the names of its time");
 }

@@ -16,7 +16,7 @@ use super::Pipeline;
 use super::tests::{Stuck, build};
 use crate::metadata::provider::{Change, ChangeReceiver as _, Condition, Entity, Key, Provider, Target};
 use crate::metadata::registry::Registry;
-use crate::metadata::{InterfaceInfo, Publisher, Tables};
+use crate::metadata::{InterfaceInfo, Publisher, Tables, WantedTexts};
 use crate::source::{Source, Waker};
 
 /// Two endpoints, and their network namespaces.
@@ -63,7 +63,7 @@ struct Bench {
 impl Bench {
     fn new(condition: Condition) -> Self {
         let (symbols, publisher, stuck) = (Symbols::default(), Publisher::default(), Stuck::default());
-        let registry = Registry::new(symbols.clone(), publisher.clone(), Vec::new());
+        let registry = Registry::new(symbols.clone(), publisher.clone(), WantedTexts::default());
         let silent = || Silent { waker: Waker::new().unwrap(), wait: Duration::ZERO, is_broken: false };
         let clock = || NOW.get() * 1_000_000;
         let (_, pipeline) = build(Box::new(silent()), &publisher, &symbols, vec![Box::new(stuck.clone())], clock);

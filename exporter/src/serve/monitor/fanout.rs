@@ -176,7 +176,7 @@ impl Publisher {
             Event::Raw(raw) | Event::Notification(raw) => self.push_payload(raw),
             Event::Lost(lost) => self.push_loss(lost),
             // From our own datapath or from another Hubble, without payloads: unknown to monitor clients.
-            Event::Totals(_) | Event::Observed(_) | Event::Undecodable(_) => return,
+            Event::Totals(_) | Event::Process(_) | Event::Observed(_) | Event::Undecodable(_) => return,
         }
         if self.chunk.is_full() {
             self.publish_chunk();
@@ -189,7 +189,7 @@ impl Publisher {
         let (events, missed) = match event {
             Event::Raw(_) | Event::Notification(_) => (1, 1),
             Event::Lost(lost) => (0, lost.count),
-            Event::Totals(_) | Event::Observed(_) | Event::Undecodable(_) => return,
+            Event::Totals(_) | Event::Process(_) | Event::Observed(_) | Event::Undecodable(_) => return,
         };
         self.missed.events += events;
         self.missed.missed = self.missed.missed.saturating_add(missed);

@@ -1,18 +1,13 @@
 //! The addresses at which other nodes reach this one, from the listeners and the machine's interfaces.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 
 use crate::serve::grpc::Address;
-
-/// Documentation addresses (RFC 5737, RFC 3849), to look up the kernel's route to the outside; nothing is sent.
-const OUTSIDE: [IpAddr; 2] =
-    [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
-/// Any port but 0 (discard, RFC 863).
-const PORT: u16 = 9;
+use crate::support::source_address::{is_link_local, source_address};
 
 /// This node's addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,11 +56,11 @@ impl HostAddresses {
             }
             Err(error) => tracing::debug!(%error, "cannot list the machine's addresses"),
         }
-        let first = |outside: IpAddr| {
-            let of_family = |ip: &&IpAddr| ip.is_ipv4() == outside.is_ipv4();
-            source_address(outside).or_else(|| others.iter().find(of_family).copied())
+        let first = |is_ipv4| {
+            let of_family = |ip: &&IpAddr| ip.is_ipv4() == is_ipv4;
+            source_address(is_ipv4).or_else(|| others.iter().find(of_family).copied())
         };
-        Self { v4: first(OUTSIDE[0]), v6: first(OUTSIDE[1]), all }
+        Self { v4: first(true), v6: first(false), all }
     }
 
     /// Returns the best address for other nodes: not loopback, IPv4 before IPv6; without TCP the first unix socket.
@@ -104,22 +99,6 @@ impl HostAddresses {
         }
         reachable
     }
-}
-
-fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    }
-}
-
-/// Returns the source address of packets to the outside; `None` without a route.
-fn source_address(outside: IpAddr) -> Option<IpAddr> {
-    let any: IpAddr = if outside.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0)).ok()?;
-    socket.connect((outside, PORT)).ok()?;
-    let ip = socket.local_addr().ok()?.ip();
-    (!ip.is_loopback() && !ip.is_unspecified() && !is_link_local(ip)).then_some(ip)
 }
 
 #[cfg(test)]

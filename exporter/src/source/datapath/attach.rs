@@ -20,7 +20,7 @@ use self::unseen::Unseen;
 use super::links::filters::{Direction, remove_empty_clsact};
 use super::links::requests::Requests;
 use super::links::{Link, LinkEvent, Role};
-use super::object::{LoadError, Object};
+use super::object::{LoadError, Object, TRACEPOINTS};
 use super::presence::Presence;
 use super::sys;
 use crate::support::error_chain::error_chain;
@@ -83,7 +83,7 @@ pub struct Attacher {
 }
 
 impl Attacher {
-    /// An attacher of loaded programs; drops are attached at once.
+    /// An attacher of loaded programs; tracepoints are attached at once.
     ///
     /// # Errors
     /// The object lacks a map, or this process's namespace is unreadable.
@@ -99,7 +99,8 @@ impl Attacher {
         let tunnels = object.map(map::TUNNELS)?;
         let hooks = Hooks::default();
         let attached = BTreeMap::new();
-        let error = attach_drops(&mut object).err();
+        let tracepoints =
+            TRACEPOINTS.map(|(name, tracepoint)| (tracepoint, attach_tracepoint(&mut object, name).err()));
         let mut attacher = Self {
             object,
             mode,
@@ -118,7 +119,9 @@ impl Attacher {
             synced: Some(synced),
         };
         attacher.publish_namespaces();
-        attacher.report(0, "", "kfree_skb", error.and_then(DropsError::into_text));
+        for (tracepoint, error) in tracepoints {
+            attacher.report(0, "", tracepoint, error);
+        }
         Ok(attacher)
     }
 
@@ -304,30 +307,23 @@ fn programs_of(link: &Link) -> Option<[(&'static str, &'static str, Direction); 
     }
 }
 
-/// The reason that drops are not reported.
-enum DropsError {
-    NotAsked,
-    Failed(String),
-}
-
-impl DropsError {
-    fn into_text(self) -> Option<String> {
-        match self {
-            Self::NotAsked => Some("switched off by datapath.drops".to_owned()),
-            Self::Failed(text) => Some(text),
-        }
+/// Attaches a tracepoint's program, unless it is switched off or this kernel lacks what it needs.
+fn attach_tracepoint(object: &mut Object, name: &'static str) -> Result<(), String> {
+    if let Some(error) = object.missing(name) {
+        return Err(error.to_string());
     }
-}
-
-fn attach_drops(object: &mut Object) -> Result<(), DropsError> {
-    if let Some(error) = object.drops_missing() {
-        return Err(DropsError::Failed(error.to_string()));
+    if !object.has_tracepoint(name) {
+        let setting = if name == program::DROP { "datapath.drops" } else { "metadata.cgroup.enabled" };
+        return Err(format!("switched off by {setting}"));
     }
-    if !object.has_drops() {
-        return Err(DropsError::NotAsked);
+    let program = object.tracepoint(name).map_err(|error| error.to_string())?;
+    program.attach().map_err(|error| error_chain(&error))?;
+    if name == program::SOCKET
+        && let Err(error) = object.find_open_sockets()
+    {
+        tracing::warn!(%error, "cannot find the processes of open sockets; only new ones are named by them");
     }
-    let program = object.tracepoint().map_err(|error| DropsError::Failed(error.to_string()))?;
-    program.attach().map(drop).map_err(|error| DropsError::Failed(error_chain(&error)))
+    Ok(())
 }
 
 fn warn(what: &str, result: io::Result<()>) {

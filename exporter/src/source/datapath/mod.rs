@@ -127,6 +127,7 @@ fn reader(
         buffer: object.map(if transport == Transport::Ring { map::RING } else { map::PERF })?,
         emit: object.map(map::EMIT)?,
         counters: object.map(map::COUNTERS)?,
+        processes: object.map(map::PROCESSES)?,
         drop_program: object.drop_program(),
         totals,
         damaged: telemetry

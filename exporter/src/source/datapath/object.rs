@@ -3,12 +3,15 @@
 mod config;
 mod globals;
 
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::fs::File;
 use std::io;
+use std::io::Read as _;
 use std::os::fd::{AsFd, OwnedFd};
 
 use aya::maps::Map;
-use aya::programs::{BtfTracePoint, Program, ProgramError, SchedClassifier};
+use aya::programs::{BtfTracePoint, Iter, Program, ProgramError, SchedClassifier};
 use aya::{Btf as AyaBtf, Ebpf, EbpfError, EbpfLoader};
 use eyepiece_config::Transport;
 use eyepiece_wire::{map, program};
@@ -26,6 +29,10 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ey
 
 /// The oldest supported kernel: the programs' newest need is the drop reason of `kfree_skb` (5.17).
 pub const MINIMUM_KERNEL: (u32, u32) = (5, 17);
+
+/// The programs at tracepoints, and where.
+pub(super) const TRACEPOINTS: [(&str, &str); 2] =
+    [(program::DROP, "kfree_skb"), (program::SOCKET, "inet_sock_set_state")];
 
 /// The error of loading the kernel programs.
 #[derive(Debug, Error)]
@@ -65,7 +72,8 @@ pub enum LoadError {
 /// The loaded programs and maps. Dropping it detaches and frees all of them.
 pub struct Object {
     ebpf: Ebpf,
-    drops: Option<LoadError>,
+    /// The errors of tracepoints that the datapath works without, by their programs.
+    missing: BTreeMap<&'static str, LoadError>,
 }
 
 impl std::fmt::Debug for Object {
@@ -76,7 +84,7 @@ impl std::fmt::Debug for Object {
 
 impl Object {
     /// Loads everything for the network namespace that the calling thread is in; `types` are the running kernel's. A
-    /// drop program that this kernel cannot load is not fatal, see [`Object::drops_missing`].
+    /// tracepoint's program that this kernel cannot load is not fatal, see [`Object::missing`].
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -93,7 +101,7 @@ impl Object {
             .map_max_entries(map::CONNECTIONS4, config.max_connections.max(1))
             .map_max_entries(map::CONNECTIONS6, config.max_connections.max(1));
         let ebpf = loader.load(OBJECT).map_err(object_error)?;
-        let mut object = Self { ebpf, drops: None };
+        let mut object = Self { ebpf, missing: BTreeMap::new() };
         for name in [
             program::FROM_ENDPOINT,
             program::TO_ENDPOINT,
@@ -105,32 +113,54 @@ impl Object {
         ] {
             object.classifier(name)?.load().map_err(|error| program_error(name, &error))?;
         }
-        if config.drops {
-            object.drops = values.missing.map(LoadError::Btf);
-            if object.drops.is_none()
-                && let Err(error) = object.load_drops()
-            {
-                object.drops = Some(error);
+        let wanted = [(config.drops, values.missing), (config.processes, values.missing_of_processes)];
+        for ((name, tracepoint), (is_wanted, missing)) in TRACEPOINTS.into_iter().zip(wanted) {
+            if !is_wanted {
+                continue;
+            }
+            let loaded = missing.map_or_else(|| object.load_tracepoint(name, tracepoint), |error| Err(error.into()));
+            if let Err(error) = loaded {
+                object.missing.insert(name, error);
             }
         }
         Ok(object)
     }
 
-    fn load_drops(&mut self) -> Result<(), LoadError> {
-        let name = program::DROP;
-        let btf = AyaBtf::from_sys_fs().map_err(|error| LoadError::Program { name, message: error.to_string() })?;
-        let program = self.tracepoint()?;
-        program.load("kfree_skb", &btf).map_err(|error| program_error(name, &error))
+    fn load_tracepoint(&mut self, name: &'static str, tracepoint: &str) -> Result<(), LoadError> {
+        let btf = kernel_types(name)?;
+        self.tracepoint(name)?.load(tracepoint, &btf).map_err(|error| program_error(name, &error))
     }
 
-    /// The reason that configured drops are not reported.
-    pub const fn drops_missing(&self) -> Option<&LoadError> {
-        self.drops.as_ref()
+    /// Why a configured tracepoint's program is not loaded.
+    pub fn missing(&self, name: &str) -> Option<&LoadError> {
+        self.missing.get(name)
     }
 
-    /// Returns whether the drop program is loaded.
-    pub fn has_drops(&mut self) -> bool {
-        self.tracepoint().is_ok_and(|program| program.fd().is_ok())
+    /// Returns whether a tracepoint's program is loaded.
+    pub fn has_tracepoint(&mut self, name: &'static str) -> bool {
+        self.tracepoint(name).is_ok_and(|program| program.fd().is_ok())
+    }
+
+    /// Finds the processes of sockets that are open already, by one pass over the files of all processes. Call it when
+    /// new ones are followed.
+    ///
+    /// # Errors
+    /// The kernel refuses the program.
+    pub fn find_open_sockets(&mut self) -> Result<(), LoadError> {
+        let name = program::OPEN_SOCKET;
+        let btf = kernel_types(name)?;
+        let program: &mut Program = self.ebpf.program_mut(name).ok_or(LoadError::Missing { name })?;
+        let program: &mut Iter = program.try_into().map_err(|error| program_error(name, &error))?;
+        let run = |program: &mut Iter| {
+            program.load("task_file", &btf)?;
+            let link = program.attach()?;
+            program.take_link(link)
+        };
+        let link = run(program).map_err(|error| program_error(name, &error))?;
+        let passed = link.into_file().map_err(io::Error::other).and_then(pass);
+        let passed = passed.map_err(|error| LoadError::Program { name, message: error.to_string() });
+        // It is not needed again.
+        program.unload().map_err(|error| program_error(name, &error)).and(passed)
     }
 
     /// A tc program.
@@ -139,9 +169,8 @@ impl Object {
         program.try_into().map_err(|error| program_error(name, &error))
     }
 
-    /// The drop program.
-    pub fn tracepoint(&mut self) -> Result<&mut BtfTracePoint, LoadError> {
-        let name = program::DROP;
+    /// A tracepoint's program.
+    pub fn tracepoint(&mut self, name: &'static str) -> Result<&mut BtfTracePoint, LoadError> {
         let program: &mut Program = self.ebpf.program_mut(name).ok_or(LoadError::Missing { name })?;
         program.try_into().map_err(|error| program_error(name, &error))
     }
@@ -151,6 +180,7 @@ impl Object {
         let data = match self.ebpf.map(name).ok_or(LoadError::Missing { name })? {
             Map::Array(data)
             | Map::HashMap(data)
+            | Map::LruHashMap(data)
             | Map::PerCpuArray(data)
             | Map::PerCpuHashMap(data)
             | Map::PerfEventArray(data)
@@ -168,8 +198,25 @@ impl Object {
 
     /// A new descriptor of the drop program; `None` if it is not loaded.
     pub fn drop_program(&mut self) -> Option<OwnedFd> {
-        self.tracepoint().ok()?.fd().ok()?.as_fd().try_clone_to_owned().ok()
+        self.tracepoint(program::DROP).ok()?.fd().ok()?.as_fd().try_clone_to_owned().ok()
     }
+}
+
+/// Reads an iterator whose program writes nothing: its end is the end of the pass.
+fn pass(mut iterator: File) -> io::Result<()> {
+    loop {
+        match iterator.read(&mut [0; 64]) {
+            Ok(0) => return Ok(()),
+            // After a million objects the kernel wants to be asked again.
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+/// The kernel's types, for a program that names one of them.
+fn kernel_types(name: &'static str) -> Result<AyaBtf, LoadError> {
+    AyaBtf::from_sys_fs().map_err(|error| LoadError::Program { name, message: error.to_string() })
 }
 
 /// Returns an error if the kernel is too old.
@@ -224,9 +271,14 @@ fn is_denied(error: &(dyn Error + 'static)) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+    use std::os::fd::AsFd as _;
+
     use aya::sys::SyscallError;
     use eyepiece_config::Aggregation;
+    use eyepiece_wire::{Process, map, process_number};
 
+    use super::super::sys::BatchReader;
     use super::{
         Btf, EbpfError, LoadError, MIN_CAPTURE, Object, ProgramConfig, Transport, is_at_least, is_denied, object_error,
     };
@@ -258,6 +310,25 @@ mod tests {
     }
 
     #[test]
+    fn open_sockets_lead_to_processes() {
+        if !nix::unistd::geteuid().is_root() {
+            eyepiece_tests::skip!("loading kernel programs needs root");
+        }
+        let _listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
+        let mut object = Object::load(&ProgramConfig::default(), &Btf::from_kernel().expect("BTF")).expect("programs");
+        object.find_open_sockets().expect("a pass");
+        let table = object.map(map::PROCESSES).expect("the table");
+        let mut commands = Vec::new();
+        let each = |_: &u64, processes: &[Process]| {
+            let own = processes.iter().filter(|process| process_number(process.id) == std::process::id());
+            commands.extend(own.map(|process| String::from_utf8_lossy(&process.command).into_owned()));
+        };
+        BatchReader::new(1).read(table.as_fd(), each).expect("a read");
+        let comm = std::fs::read_to_string(format!("/proc/{}/comm", std::process::id())).expect("the command");
+        assert_eq!(commands.iter().map(|name| name.trim_end_matches('\0')).collect::<Vec<_>>(), [comm.trim_end()]);
+    }
+
+    #[test]
     fn every_variant_passes_the_verifier() {
         if !nix::unistd::geteuid().is_root() {
             eyepiece_tests::skip!("loading kernel programs needs root");
@@ -271,7 +342,7 @@ mod tests {
                             ProgramConfig { transport, aggregation, debug, capture_bytes, ..ProgramConfig::default() };
                         let object =
                             Object::load(&config, &types).unwrap_or_else(|error| panic!("{config:?}: {error}"));
-                        assert!(object.drops_missing().is_none(), "{:?}", object.drops_missing());
+                        assert!(object.missing.is_empty(), "{:?}", object.missing);
                     }
                 }
             }

@@ -1,16 +1,17 @@
 //! Reads records out of the ring buffer or the perf buffers, while started.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use aya::maps::{Map, MapData, RingBuf};
 use eyepiece_config::Transport;
 use eyepiece_flow::event::{Event, Lost, LostSource, Totals};
-use eyepiece_wire::Counter;
+use eyepiece_wire::{Counter, Process};
 
 use super::perf::PerfBuffers;
+use super::sys::BatchReader;
 use super::{record, sys};
 use crate::source::{Source, Waker, poll, poll_entry};
 use crate::support::clock::{Clock, unix_now};
@@ -22,6 +23,8 @@ const LOSS_INTERVAL: Duration = Duration::from_millis(100);
 const CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest wait while reading. The ring wakes no reader below its watermark, so this bounds an event's delay.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// The time between a loss and the reading of the processes whose records may be lost. Losses come in rows.
+const PROCESSES_DELAY: Duration = Duration::from_secs(5);
 /// The most records per read: bounds the pipeline's reaction to commands under a flood.
 const BURST: usize = 65_536;
 
@@ -36,6 +39,8 @@ pub struct Deps {
     pub emit: OwnedFd,
     /// `EP_COUNTERS`.
     pub counters: OwnedFd,
+    /// `EP_PROCESSES`.
+    pub processes: OwnedFd,
     /// The drop program, for the kernel's count of skipped runs.
     pub drop_program: Option<OwnedFd>,
     /// Totals that the sweeper took.
@@ -50,6 +55,9 @@ pub struct Reader {
     buffer: OwnedFd,
     emit: OwnedFd,
     counters: OwnedFd,
+    processes: OwnedFd,
+    /// When to emit all processes, as their records may be lost: at the start, and after a loss.
+    processes_due: Option<Instant>,
     drop_program: Option<OwnedFd>,
     totals: Receiver<Vec<Totals>>,
     damaged: Number,
@@ -88,6 +96,8 @@ impl Reader {
             buffer: deps.buffer,
             emit: deps.emit,
             counters: deps.counters,
+            processes: deps.processes,
+            processes_due: None,
             drop_program: deps.drop_program,
             totals: deps.totals,
             damaged: deps.damaged,
@@ -157,6 +167,7 @@ impl Reader {
             *before = *now;
             if count > 0 {
                 events += 1;
+                self.processes_due.get_or_insert(losses.due + PROCESSES_DELAY);
                 sink(&lost(Some(*cpu), count));
             }
         }
@@ -171,6 +182,13 @@ impl Reader {
         }
         Ok(events)
     }
+}
+
+/// Emits all processes of the kernel's table.
+fn emit_processes(table: BorrowedFd<'_>, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<()> {
+    BatchReader::<u64, Process>::new(1).read(table, |_, processes| {
+        processes.iter().for_each(|process| sink(&Event::Process(*process)));
+    })
 }
 
 fn lost(cpu: Option<u16>, count: u64) -> Event<'static> {
@@ -189,6 +207,7 @@ impl Source for Reader {
             }
             Transport::Perf => State::Perf(PerfBuffers::open(self.buffer.as_fd())?),
         };
+        self.processes_due = Some(Instant::now());
         self.emit(true)
     }
 
@@ -201,6 +220,11 @@ impl Source for Reader {
 
     fn read(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
         let stopped = matches!(self.state, State::Stopped);
+        if self.processes_due.is_some_and(|due| !stopped && due <= Instant::now()) {
+            self.processes_due = None;
+            // Before the events of their connections.
+            emit_processes(self.processes.as_fd(), sink)?;
+        }
         let mut count = self.drain(sink);
         if count == 0 {
             self.wait(if stopped { timeout } else { timeout.min(POLL_INTERVAL) })?;
@@ -238,6 +262,7 @@ mod tests {
             buffer: file(),
             emit: file(),
             counters: file(),
+            processes: file(),
             drop_program: None,
             totals,
             damaged: Number::default(),

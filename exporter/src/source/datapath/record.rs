@@ -1,7 +1,7 @@
 //! Decodes a record of the kernel programs into an event.
 
 use eyepiece_flow::event::{Event, KernelDrop, RawEvent, TrafficDelta};
-use eyepiece_wire::{AnsweredBy, Header, Hook};
+use eyepiece_wire::{AnsweredBy, Header, Hook, Process, RECORD_PROCESS};
 
 use crate::support::clock::Clock;
 
@@ -17,6 +17,11 @@ pub fn decode(record: &[u8], clock: Clock) -> Option<Event<'_>> {
     // SAFETY: HEADER bytes are there, and any bytes are a header. Unaligned: the perf buffer aligns to 4 only.
     let header: Header = unsafe { record.as_ptr().cast::<Header>().read_unaligned() };
     let data = record.get(HEADER..HEADER + header.data_len as usize)?;
+    if header.hook == RECORD_PROCESS {
+        let data: &[u8; size_of::<Process>()] = data.try_into().ok()?;
+        // SAFETY: as above.
+        return Some(Event::Process(unsafe { data.as_ptr().cast::<Process>().read_unaligned() }));
+    }
     let hook = Hook::from_u8(header.hook)?;
     let kernel_drop = (hook == Hook::Drop).then_some(KernelDrop {
         reason: header.drop_reason,
@@ -33,6 +38,7 @@ pub fn decode(record: &[u8], clock: Clock) -> Option<Event<'_>> {
         held_packets: header.held_packets,
         held_bytes: header.held_bytes,
         cgroup: header.cgroup,
+        process: header.process,
     };
     Some(Event::Raw(RawEvent {
         time: clock.unix(header.time),
@@ -46,7 +52,7 @@ pub fn decode(record: &[u8], clock: Clock) -> Option<Event<'_>> {
 #[cfg(test)]
 mod tests {
     use eyepiece_flow::event::Event;
-    use eyepiece_wire::Header;
+    use eyepiece_wire::{Header, Process, RECORD_PROCESS};
 
     use super::decode;
     use crate::support::clock::Clock;
@@ -65,8 +71,26 @@ mod tests {
         assert_eq!((raw.data, raw.kernel_drop.map(|drop| drop.reason)), (&[1, 2][..], Some(7)));
         assert!(decode(&bytes(Header { data_len: 4, ..Header::default() }, &[1, 2, 3]), clock).is_none());
         assert!(decode(&bytes(Header { hook: 9, ..Header::default() }, &[]), clock).is_none());
-        for length in 0..80 {
+        for length in 0..size_of::<Header>() {
             assert!(decode(&good[..length], clock).is_none(), "{length}");
+        }
+    }
+
+    #[test]
+    fn process_record_is_whole_or_none() {
+        let process = Process { id: 7, command: *b"sshd\0\0\0\0\0\0\0\0\0\0\0\0" };
+        // SAFETY: a process is plain data without padding.
+        let data: [u8; size_of::<Process>()] = unsafe { std::mem::transmute(process) };
+        let record = |data: &[u8]| {
+            let header = Header { hook: RECORD_PROCESS, data_len: data.len() as u32, ..Header::default() };
+            match decode(&bytes(header, data), Clock::now()) {
+                Some(Event::Process(process)) => Some(process),
+                _ => None,
+            }
+        };
+        assert_eq!(record(&data), Some(process));
+        for length in 0..data.len() {
+            assert_eq!(record(&data[..length]), None, "{length}");
         }
     }
 }

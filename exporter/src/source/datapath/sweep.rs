@@ -20,7 +20,7 @@ use eyepiece_wire::{Connection, Counter, Key4, Key6, SWEEP_BATCH, SWEEP_KILL, SW
 use self::counter_maps::CounterMaps;
 use self::criteria::Criteria;
 use self::key::ConnectionKey;
-use self::totals::{push, remainder};
+use self::totals::{Ends, push, remainder};
 use super::kernel_names::KernelNames;
 use super::presence::Presence;
 use super::privileges;
@@ -120,8 +120,8 @@ impl Sweeper {
 
 /// Entries of one table that need an action.
 struct Scan<K> {
-    /// Entries to take totals of, with the half that opened the connection and the control group of its socket.
-    take: Vec<(K, u8, u64)>,
+    /// Entries to take totals of.
+    take: Vec<(K, Ends)>,
     kill: Vec<(K, u64)>,
     /// As `kill`, because their interface is gone.
     orphans: Vec<(K, u64)>,
@@ -243,12 +243,12 @@ impl Worker {
     ) -> io::Result<()> {
         let program = self.deps.program.as_fd();
         for chunk in found.take.chunks(SWEEP_BATCH) {
-            let items: Vec<_> = chunk.iter().map(|(key, ..)| key.item(0)).collect();
+            let items: Vec<_> = chunk.iter().map(|(key, _)| key.item(0)).collect();
             let items = run::<K>(program, SWEEP_TAKE, items)?;
-            for ((_, origin, cgroup), item) in chunk.iter().zip(&items) {
+            for ((_, ends), item) in chunk.iter().zip(&items) {
                 let Some((key, taken, answered_by)) = K::taken(item) else { continue };
                 for (index, taken) in taken.iter().enumerate() {
-                    push(totals, (&key, *origin, *cgroup), index, answered_by, taken);
+                    push(totals, (&key, ends), index, answered_by, taken);
                 }
             }
         }
@@ -299,7 +299,7 @@ fn scan<K: ConnectionKey>(
             // The next packet makes it anew, as a tunnel's.
             found.kill.push((*key, u64::MAX));
         } else if entry.half.iter().any(|half| criteria.is_due(entry, half)) {
-            found.take.push((*key, entry.origin, entry.cgroup));
+            found.take.push((*key, Ends::of(entry)));
         }
     })?;
     failed.map(|()| found)

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use eyepiece_wire::{
-    Connection, DropKey, IgnoredFunction, Interface, Key4, Key6, Receiver, Tunnel, Untracked, UntrackedKey,
+    Connection, DropKey, IgnoredFunction, Interface, Key4, Key6, Process, Receiver, Tunnel, Untracked, UntrackedKey,
 };
 
 const BPF_MAP_LOOKUP_ELEM: libc::c_long = 1;
@@ -83,7 +83,7 @@ macro_rules! plain {
     };
 }
 
-plain! { u32 u64 Connection DropKey IgnoredFunction Interface Key4 Key6 Receiver Tunnel Untracked UntrackedKey }
+plain! { u32 u64 Connection DropKey IgnoredFunction Interface Key4 Key6 Process Receiver Tunnel Untracked UntrackedKey }
 
 fn address<T>(data: &T) -> u64 {
     std::ptr::from_ref(data) as u64

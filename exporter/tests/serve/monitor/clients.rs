@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read as _};
 use std::time::Duration;
 
 use eyepiece::serve::monitor::limits::MAX_LISTENERS;
-use eyepiece::serve::monitor::notification::Notification;
+use eyepiece::serve::monitor::notification::{Endpoint, Notification};
 
 use super::support::{Client, ReceivedPayloads, Server, SourceStep, TIMEOUT, eventually};
 
@@ -32,7 +32,7 @@ fn losses_and_notifications_keep_order() {
     server.feed.order(SourceStep::Events { count: 1, more: 100 });
     client.read_until(|got| got.numbers.len() == 3);
     assert_eq!((&client.got.numbers, &client.got.lost), (&vec![0, 1, 2], &vec![(5, 300, 2)]));
-    server.notifier.send(Notification::EndpointCreated { endpoint: 9, interface: "".into() });
+    server.notifier.send(Notification::EndpointCreated(Endpoint { id: 9, ..Endpoint::default() }));
     client.read_until(|got| !got.others.is_empty());
     let text = String::from_utf8_lossy(&client.got.others[0]).into_owned();
     assert!(client.got.others[0][0] == 130 && text.contains(r#"{"id":9}"#), "{text}");

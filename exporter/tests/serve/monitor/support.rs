@@ -162,6 +162,7 @@ impl Server {
             names: Publisher::new(Tables::new(&Symbols::default())).reader(),
             symbols: Symbols::default(),
             learn: Box::new(|_, _: IpAddr, _| {}),
+            learn_process: Box::new(|_| {}),
             aggregation: Aggregation::new(metrics::Config::default(), 1),
             hooks: Vec::new(),
             sinks: Vec::new(),

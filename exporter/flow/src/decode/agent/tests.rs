@@ -13,24 +13,17 @@ fn notification_of_each_kind_is_decoded() {
     use AgentEventKind as Kind;
     let labels = || texts(&["k8s:app=a"]);
     let policy = |labels| Notification::Policy { labels, revision: 3, rule_count: -1 };
-    let regenerated =
-        |error: &str| Notification::EndpointRegenerate { id: 7, labels: labels(), error: error.to_owned() };
-    let updated = |pod: &str| Notification::EndpointUpdate {
+    let endpoint = |labels, error: &str, pod: &str, namespace: &str, interface: &str| Notification::Endpoint {
         id: 7,
-        labels: Vec::new(),
-        error: String::new(),
+        labels,
+        error: error.into(),
         pod_name: pod.into(),
-        namespace: "n".into(),
-        interface: String::new(),
+        namespace: namespace.into(),
+        interface: interface.into(),
     };
-    let ours = Notification::EndpointUpdate {
-        id: 7,
-        labels: Vec::new(),
-        error: String::new(),
-        pod_name: String::new(),
-        namespace: String::new(),
-        interface: "veth0".into(),
-    };
+    let regenerated = |error| endpoint(labels(), error, "", "", "");
+    let updated = |pod| endpoint(Vec::new(), "", pod, "n", "");
+    let ours = r#"{"id":7,"labels":["k8s:app=a"],"pod-name":"p","namespace":"n","interface":"veth0"}"#;
     let time = Some(Timestamp { seconds: 1_714_979_289, nanos: 5 });
     for (number, json, kind, expected) in [
         (1, "{}", Kind::Unknown, Notification::Unknown { kind: 1, notification: "{}".into() }),
@@ -43,7 +36,8 @@ fn notification_of_each_kind_is_decoded() {
         (6, r#"{"labels":null,"revision":3,"rule_count":-1,"more":{}}"#, Kind::PolicyDeleted, policy(Vec::new())),
         (7, r#"{"id":7,"pod-name":"p","namespace":"n"}"#, Kind::EndpointCreated, updated("p")),
         (8, r#"{"id":7,"namespace":"n"}"#, Kind::EndpointDeleted, updated("")),
-        (7, r#"{"id":7,"interface":"veth0"}"#, Kind::EndpointCreated, ours),
+        (7, r#"{"id":7,"interface":"veth0"}"#, Kind::EndpointCreated, endpoint(Vec::new(), "", "", "", "veth0")),
+        (3, ours, Kind::EndpointRegenerateSuccess, endpoint(labels(), "", "p", "n", "veth0")),
     ] {
         assert_eq!(notification(number, json), Ok((kind, expected)), "{number} {json}");
     }

@@ -104,9 +104,10 @@ fn agent(event: &AgentEvent, out: &mut Vec<u8>) {
             wire::int(out, FIELD, attribute::HUBBLE_AGENT_EVENT_POLICY_REVISION, *revision);
             wire::signed(out, FIELD, attribute::HUBBLE_AGENT_EVENT_POLICY_RULES, *rule_count);
         }
-        Notification::EndpointRegenerate { id, labels, error } => endpoint(*id, labels, error, out),
-        Notification::EndpointUpdate { id, labels, error, pod_name, namespace, interface } => {
-            endpoint(*id, labels, error, out);
+        Notification::Endpoint { id, labels, error, pod_name, namespace, interface } => {
+            wire::int(out, FIELD, attribute::HUBBLE_AGENT_EVENT_ENDPOINT_ID, *id);
+            texts_if_known(out, attribute::HUBBLE_AGENT_EVENT_LABELS, labels);
+            string_if_known(out, attribute::HUBBLE_AGENT_EVENT_ERROR, error);
             string_if_known(out, attribute::NETWORK_INTERFACE_NAME, interface);
             string_if_known(out, attribute::K8S_NAMESPACE_NAME, namespace);
             string_if_known(out, attribute::K8S_POD_NAME, pod_name);
@@ -117,12 +118,6 @@ fn agent(event: &AgentEvent, out: &mut Vec<u8>) {
             wire::int(out, FIELD, attribute::HUBBLE_AGENT_EVENT_SERVICE_ID, (*id).into());
         }
     }
-}
-
-fn endpoint(id: u64, labels: &[String], error: &str, out: &mut Vec<u8>) {
-    wire::int(out, FIELD, attribute::HUBBLE_AGENT_EVENT_ENDPOINT_ID, id);
-    texts_if_known(out, attribute::HUBBLE_AGENT_EVENT_LABELS, labels);
-    string_if_known(out, attribute::HUBBLE_AGENT_EVENT_ERROR, error);
 }
 
 fn ipcache(notification: &Notification, out: &mut Vec<u8>) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use eyepiece_flow::flow::{
-    Direction, EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, Sock, Verdict,
+    EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, Sock, Verdict,
 };
 use eyepiece_flow::lookup::{BatchNames, NameLookup};
 use eyepiece_flow::{names, text};
@@ -112,12 +112,7 @@ impl FlowEncoder {
         if let Some(point) = flow.capture_point.and_then(names::capture_point_name) {
             wire::string(out, FIELD, attribute::HUBBLE_CAPTURE_POINT, point.as_bytes());
         }
-        let direction = match flow.direction {
-            Direction::Ingress => "ingress",
-            Direction::Egress => "egress",
-            Direction::Unknown => "unknown",
-        };
-        wire::string(out, FIELD, attribute::HUBBLE_TRAFFIC_DIRECTION, direction.as_bytes());
+        wire::string(out, FIELD, attribute::HUBBLE_TRAFFIC_DIRECTION, flow.direction.label().as_bytes());
         if let Some(is_reply) = flow.is_reply {
             wire::bool(out, FIELD, attribute::HUBBLE_IS_REPLY, is_reply);
         }

@@ -1,5 +1,6 @@
 //! Encodes flows and events straight to the bytes of an `ExportLogsServiceRequest`.
 
+mod entity;
 mod event;
 mod flow;
 mod l7;

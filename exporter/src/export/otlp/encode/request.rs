@@ -4,9 +4,11 @@ use bytes::Bytes;
 use eyepiece_flow::flow::Flow;
 use eyepiece_flow::record::Observed;
 
+use super::entity;
 use super::flow::FlowEncoder;
 use super::wire::{bytes, bytes_len, tag_bytes, varint, varint_len};
 use crate::export::otlp::resource::Resource;
+use crate::metadata::entity_events::event::EntityEvent;
 
 /// An encoded `ExportLogsServiceRequest`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +92,11 @@ impl RequestBuilder {
             Observed::Flow(flow) => self.push(encoder, flow, observed),
             other => self.push_record(|record| encoder.event(other, observed, record)),
         }
+    }
+
+    /// Appends the record of an entity event. `observed` is when we received it, ns since the Unix epoch.
+    pub fn push_entity(&mut self, event: &EntityEvent, observed: u64) -> Pushed {
+        self.push_record(|record| entity::write(event, observed, record))
     }
 
     #[inline]

@@ -54,14 +54,17 @@ pub(super) fn record(
 /// Field number of `LogRecord.attributes`, and of `Resource.attributes` 1 instead.
 pub(super) const RECORD_ATTRIBUTES: u8 = 6;
 
-// common.v1: KeyValue { key = 1, value = 2 }; AnyValue { string = 1, bool = 2, int = 3, double = 4, array = 5 };
-// ArrayValue { values = 1 }.
+// common.v1: KeyValue { key = 1, value = 2 }; AnyValue { string = 1, bool = 2, int = 3, double = 4, array = 5,
+// kvlist = 6 }; ArrayValue { values = 1 }; KeyValueList { values = 1 }.
 const KEY: u8 = tag_bytes(1);
 const VALUE: u8 = tag_bytes(2);
 const STRING: u8 = tag_bytes(1);
 const BOOL: u8 = tag_varint(2);
 const INT: u8 = tag_varint(3);
 const ARRAY: u8 = tag_bytes(5);
+const MAP: u8 = tag_bytes(6);
+/// Field number of `KeyValueList.values`.
+pub(super) const MAP_ATTRIBUTES: u8 = 1;
 
 /// Opens a `KeyValue` in `field`. The caller appends the `any` bytes of its `AnyValue`.
 fn key_value(out: &mut Vec<u8>, field: u8, key: &str, any: usize) {
@@ -140,6 +143,14 @@ pub(super) fn texts<'a>(out: &mut Vec<u8>, field: u8, key: &str, values: impl It
     }
 }
 
+/// Appends an attribute with a map, whose entries are attributes in the field [`MAP_ATTRIBUTES`], encoded already.
+pub(super) fn map(out: &mut Vec<u8>, field: u8, key: &str, entries: &[u8]) {
+    key_value(out, field, key, bytes_len(entries.len()));
+    out.push(MAP);
+    varint(out, entries.len() as u64);
+    out.extend_from_slice(entries);
+}
+
 /// Appends an attribute of a log record unless the number is 0, which stands for "unknown" or "none".
 #[inline]
 pub(super) fn int_if_known(out: &mut Vec<u8>, name: &str, value: impl Into<u64>) {
@@ -165,11 +176,11 @@ pub(super) fn texts_if_known(out: &mut Vec<u8>, name: &str, values: &[String]) {
 #[cfg(test)]
 mod tests {
     use opentelemetry_proto::tonic::common::v1::any_value::Value;
-    use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue};
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
     use opentelemetry_proto::tonic::logs::v1::LogRecord;
     use prost::Message as _;
 
-    use super::{RECORD_ATTRIBUTES, bool, int, signed, string, strings, texts};
+    use super::{MAP_ATTRIBUTES, RECORD_ATTRIBUTES, bool, int, map, signed, string, strings, texts};
 
     #[test]
     fn attributes_of_every_length_decode() {
@@ -186,6 +197,9 @@ mod tests {
             let long = [text.as_str(), "", "SYN"];
             texts(&mut out, RECORD_ATTRIBUTES, "texts", long.iter().copied());
             texts(&mut out, RECORD_ATTRIBUTES, "none", [].into_iter());
+            let mut entries = Vec::new();
+            string(&mut entries, MAP_ATTRIBUTES, "inner", text.as_bytes());
+            map(&mut out, RECORD_ATTRIBUTES, "map", &entries);
             let record = LogRecord::decode(out.as_slice()).unwrap();
             assert_eq!(record.encode_to_vec(), out, "prost's encoding");
             let value = |value| Some(AnyValue { value: Some(value) });
@@ -193,6 +207,8 @@ mod tests {
                 let values = texts.iter().filter_map(|&text| value(Value::StringValue(text.into()))).collect();
                 value(Value::ArrayValue(ArrayValue { values }))
             };
+            let inner_value = value(Value::StringValue(text.clone()));
+            let inner = KeyValue { key: "inner".into(), value: inner_value, ..KeyValue::default() };
             let expected = [
                 (key.clone(), value(Value::StringValue(text.clone()))),
                 (key, value(Value::IntValue(length as i64))),
@@ -201,6 +217,7 @@ mod tests {
                 ("yes".into(), value(Value::BoolValue(true))),
                 ("flags".into(), array(&flags)),
                 ("texts".into(), array(&long)),
+                ("map".into(), value(Value::KvlistValue(KeyValueList { values: vec![inner] }))),
             ];
             let got: Vec<_> = record.attributes.into_iter().map(|kv| (kv.key, kv.value)).collect();
             assert_eq!(got, expected, "{length}");

@@ -57,14 +57,14 @@ impl World {
     }
 
     fn claim_node(&mut self, uid: &Arc<str>, node: &NodeRecord) {
-        let entity = Arc::new(self.node_entity(node));
+        let entity = Arc::new(self.node_entity(uid, node));
         let rank = Rank { class: Class::Node, stays: true, created: node.created };
         for address in &node.addresses {
             self.claim(&Key::Address(*address), uid, rank, Some(&entity));
         }
     }
 
-    fn node_entity(&self, node: &NodeRecord) -> Entity {
+    fn node_entity(&self, uid: &str, node: &NodeRecord) -> Entity {
         let has_api_server = node.addresses.iter().any(|address| self.api_servers.contains(address));
         let (identity, names): (_, &[&str]) = match (*node.name == *self.scope.node, has_api_server) {
             (true, false) => (IDENTITY_HOST, &["host"]),
@@ -81,7 +81,10 @@ impl World {
                 labels: labels(names),
                 ..EndMetadata::default()
             },
-            attributes: vec![(attribute::K8S_NODE_NAME, node.name.to_string())],
+            attributes: vec![
+                (attribute::K8S_NODE_NAME, node.name.to_string()),
+                (attribute::K8S_NODE_UID, uid.to_owned()),
+            ],
             ..Entity::default()
         }
     }

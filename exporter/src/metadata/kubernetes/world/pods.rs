@@ -12,7 +12,7 @@ use super::owners;
 use super::state::{Container, Dropped, MAX_ADDRESSES, MAX_NAME, Names, PodRecord, World, check_limit};
 use crate::metadata::identity_of_labels;
 use crate::metadata::kubernetes::labels;
-use crate::metadata::kubernetes::objects::{CONFIG_HASH, ContainerStatus, Kind, Pod, PodStatus};
+use crate::metadata::kubernetes::objects::{CONFIG_HASH, ContainerStatus, Kind, Pod, PodSpec, PodStatus};
 use crate::metadata::provider::{Change, Entity, EntityKind, Key, Target};
 
 /// Containers of one pod that are kept.
@@ -29,6 +29,12 @@ fn containers(status: &PodStatus) -> Box<[Container]> {
         is_valid.then(|| Container { id: id.into(), name: name.as_str().into() })
     });
     known.take(MAX_CONTAINERS).collect()
+}
+
+/// Returns whether a pod has one container in all: of several, only some may be reported or run.
+fn has_one_container(spec: &PodSpec) -> bool {
+    let lists = [&spec.containers, &spec.init_containers, &spec.ephemeral_containers];
+    lists.into_iter().flatten().flatten().count() == 1
 }
 
 /// The addresses of a pod that are its own: not the node's, and not those of a pod that has ended.
@@ -52,8 +58,8 @@ fn entries(uid: &Arc<str>, pod: &PodRecord) -> Vec<(Key, Target)> {
     let own = || Target::Key(Key::Pod(Arc::clone(uid)));
     let mut entries = vec![(Key::Pod(Arc::clone(uid)), Target::Entity(Arc::clone(&pod.entity)))];
     entries.extend(pod.static_uid.as_ref().map(|uid| (Key::Pod(Arc::clone(uid)), own())));
-    if let [container] = &*pod.containers {
-        entries.push((Key::Container(Arc::clone(&container.id)), own()));
+    if pod.has_one_container {
+        entries.extend(pod.containers.iter().map(|container| (Key::Container(Arc::clone(&container.id)), own())));
         return entries;
     }
     for container in &pod.containers {
@@ -129,6 +135,7 @@ impl World {
     fn record(&self, uid: &Arc<str>, pod: &Pod, names: &Names<'_>) -> PodRecord {
         let (spec, status) = (pod.spec.as_ref(), pod.status.as_ref());
         let containers = status.map(containers).unwrap_or_default();
+        let has_one_container = spec.is_some_and(has_one_container);
         let (workload, owner) = owners::of_pod(&pod.metadata);
         let account = spec.and_then(|spec| spec.service_account_name.as_deref());
         let none = BTreeMap::new();
@@ -154,7 +161,9 @@ impl World {
         if let Some(node) = spec.and_then(|spec| spec.node_name.as_ref()).filter(|node| node.len() <= MAX_NAME) {
             entity.attributes.push((attribute::K8S_NODE_NAME, node.clone()));
         }
-        if let [container] = &*containers {
+        if let [container] = &*containers
+            && has_one_container
+        {
             add_container(&mut entity, container);
         }
         let hash = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(CONFIG_HASH));
@@ -164,6 +173,7 @@ impl World {
             addresses,
             lost: Box::default(),
             containers,
+            has_one_container,
             static_uid: hash
                 .filter(|hash| hash.len() <= MAX_NAME && hash.as_str() != &**uid)
                 .map(|hash| hash.as_str().into()),

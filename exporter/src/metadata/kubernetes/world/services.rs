@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use eyepiece_flow::metadata::{EndMetadata, Service};
+use eyepiece_semconv::attribute;
 
 use super::claims::{Class, Rank};
 use super::state::{Dropped, MAX_NAME, Names, ServiceRecord, Slice, World, check_limit};
@@ -55,6 +56,7 @@ impl World {
                 ..EndMetadata::default()
             },
             service: Some(Service { name: name.to_owned(), namespace: namespace.to_owned() }),
+            attributes: vec![(attribute::K8S_SERVICE_UID, uid.to_string())],
             ..Entity::default()
         });
         let created = service.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());

@@ -138,7 +138,10 @@ pub(super) struct PodRecord {
     pub(super) addresses: Box<[IpAddr]>,
     /// Those that another pod got after it.
     pub(super) lost: Box<[IpAddr]>,
+    /// The running ones that the kubelet has reported.
     pub(super) containers: Box<[Container]>,
+    /// It has one container in all, so that what it sends is that container's.
+    pub(super) has_one_container: bool,
     /// The uid in the control group of a static pod.
     pub(super) static_uid: Option<Arc<str>>,
     /// When it loses its addresses because it is being deleted.

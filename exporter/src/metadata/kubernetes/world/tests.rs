@@ -83,7 +83,7 @@ fn web(uid: &str, name: &str, address: &str) -> Value {
             "managedFields": [{"manager": "kubelet"}],
             "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d4f", "uid": "rs-1", "controller": true}],
             "creationTimestamp": "2026-01-01T00:00:00Z"},
-        "spec": {"nodeName": "node-1", "serviceAccountName": "default"},
+        "spec": {"nodeName": "node-1", "serviceAccountName": "default", "containers": [{"name": "nginx"}]},
         "status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
             "containerStatuses": [{"name": "nginx", "containerID": "containerd://c1", "state": {"running": {}}}]},
     })
@@ -133,6 +133,7 @@ fn pod_has_names_of_hubble() {
 fn containers_of_pod_are_distinct() {
     let mut scene = Scene::new();
     let mut value = web("u1", "web-1", "10.0.0.1");
+    value["spec"]["containers"] = json!([{"name": "nginx"}, {"name": "envoy"}, {"name": "done"}, {"name": "waiting"}]);
     value["status"]["containerStatuses"] = json!([
         {"name": "nginx", "containerID": "containerd://c1", "state": {"running": {}}},
         {"name": "envoy", "containerID": "cri-o://c2"},
@@ -151,6 +152,26 @@ fn containers_of_pod_are_distinct() {
     // The same object again changes nothing.
     scene.world.set(&pod(value), 0).expect("a kept pod");
     assert_eq!(scene.follow(), 0);
+}
+
+#[test]
+fn first_container_names_no_other() {
+    for (row, spec, is_of_pod) in [
+        ("alone", json!({"containers": [{"name": "nginx"}]}), true),
+        ("the other one starts, or has ended", json!({"containers": [{"name": "nginx"}, {"name": "envoy"}]}), false),
+        ("before it", json!({"containers": [{"name": "nginx"}], "initContainers": [{"name": "init"}]}), false),
+        ("into it", json!({"containers": [{"name": "nginx"}], "ephemeralContainers": [{"name": "debug"}]}), false),
+    ] {
+        let mut scene = Scene::new();
+        let mut value = web("u1", "web-1", "10.0.0.1");
+        value["spec"] = spec;
+        scene.set(pod(value));
+        let has = |key: &Key| {
+            scene.entity(key).expect("an entity").attributes.contains(&("k8s.container.name", "nginx".to_owned()))
+        };
+        assert!(has(&Key::Container("c1".into())), "{row}");
+        assert_eq!(has(&Key::Pod("u1".into())), is_of_pod, "{row}");
+    }
 }
 
 #[test]

@@ -9,11 +9,12 @@ use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::BatchNames as _;
 use eyepiece_tests::sample;
 use eyepiece_wire::{Hook, InterfaceKind};
+use tokio::time::Instant;
 
 use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
-use crate::metadata::registry::Registry;
-use crate::metadata::{InterfaceInfo, Publisher, Snapshot, Tables};
-use crate::pipeline::enrich::{Unnamed, ends, enrich, socket, unnamed};
+use crate::metadata::registry::{GRACE, Registry};
+use crate::metadata::{InterfaceInfo, Publisher, Snapshot, Tables, WantedTexts};
+use crate::pipeline::enrich::{TotalsEnds, Unnamed, ends, enrich, socket, unnamed};
 
 const FROM_ENDPOINT: u8 = 5;
 const TO_ENDPOINT: u8 = 0;
@@ -50,6 +51,7 @@ fn entries() -> Vec<(Key, Target)> {
         (Key::Prefix(ip("203.0.113.0"), 24), "office"),
         (service, "default/kubernetes"),
         (Key::ControlGroup(9), "sshd.service"),
+        (Key::Process(5), "curl"),
     ]
     .into_iter()
     .map(|(key, name)| {
@@ -63,10 +65,80 @@ fn entries() -> Vec<(Key, Target)> {
 fn snapshot() -> Arc<Snapshot> {
     let symbols = Symbols::default();
     let publisher = Publisher::new(tables(&symbols));
-    let registry = Registry::new(symbols, publisher.clone(), Vec::new());
+    let registry = Registry::new(symbols, publisher.clone(), WantedTexts::default());
     registry.replace(Provider::File, entries());
     registry.publish();
     Arc::clone(publisher.reader().snapshot())
+}
+
+/// Totals of packets from endpoint 1 to endpoint 3.
+fn last_totals() -> Totals {
+    let addresses = Some((ip("10.0.0.1"), ip("10.0.0.3")));
+    let transport = Transport { protocol: 6, ports: (40_000, 443), is_reply: false };
+    Totals { traffic: traffic(Hook::FromEndpoint, 1), addresses, transport }
+}
+
+#[test]
+fn totals_keep_name_of_ended_container() {
+    // The interface is gone, with its namespace: its last state stays for a while.
+    let without_namespace = |symbols: &Symbols| {
+        let mut tables = Tables::new(symbols);
+        let name = tables.intern("veth1");
+        tables.add_interface(1, InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: 1 });
+        tables.add_endpoint_address(ip("10.0.0.1"), 1, true);
+        tables
+    };
+    let without_container = || entries().into_iter().filter(|(key, _)| *key != Key::Namespace(101)).collect();
+    for is_link_first in [true, false] {
+        let symbols = Symbols::default();
+        let publisher = Publisher::new(tables(&symbols));
+        let registry = Registry::new(symbols.clone(), publisher.clone(), WantedTexts::default());
+        registry.replace(Provider::File, entries());
+        registry.publish();
+        let named = || {
+            let names = Arc::clone(publisher.reader().snapshot());
+            text(&ends(&last_totals(), &names).0.source, &names)
+        };
+        assert_eq!(named(), "shop/web 300");
+        for step in [is_link_first, !is_link_first] {
+            if step {
+                publisher.publish(without_namespace(&symbols));
+            } else {
+                registry.replace(Provider::File, without_container());
+                registry.publish();
+            }
+            assert_eq!(named(), "shop/web 300", "{is_link_first} {step}");
+        }
+        registry.publish_at(Instant::now() + GRACE);
+        assert_eq!(named(), "veth1 0");
+    }
+}
+
+#[test]
+fn new_endpoint_has_no_former_name() {
+    let symbols = Symbols::default();
+    let publisher = Publisher::new(tables(&symbols));
+    let registry = Registry::new(symbols.clone(), publisher.clone(), WantedTexts::default());
+    registry.replace(Provider::File, entries());
+    registry.publish();
+    registry.replace(Provider::File, entries().split_off(2));
+    registry.publish();
+    // The next container has the number of the namespace and the address, and no provider knows it yet.
+    let mut next = tables(&symbols);
+    let name = next.intern("veth4");
+    next.add_interface(4, InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: 4 });
+    next.add_namespace(101, 4);
+    publisher.publish(next);
+    let names = Arc::clone(publisher.reader().snapshot());
+    let mut flow = flow(FROM_ENDPOINT, 4, "10.0.0.4", "8.8.8.8");
+    enrich(&mut flow, &names);
+    assert_eq!(text(&flow.source, &names), "veth4 0");
+    // Nor does an endpoint that is in another namespace now.
+    let mut moved = tables(&symbols);
+    moved.add_namespace(201, 1);
+    publisher.publish(moved);
+    let names = Arc::clone(publisher.reader().snapshot());
+    assert_eq!(text(&ends(&last_totals(), &names).0.source, &names), "hidden by the namespace 300");
 }
 
 fn traffic(hook: Hook, ifindex: u32) -> TrafficDelta {
@@ -75,7 +147,7 @@ fn traffic(hook: Hook, ifindex: u32) -> TrafficDelta {
 
 fn flow(point: u8, endpoint: u16, source: &str, destination: &str) -> Flow {
     let mut flow = Flow::empty(EventType { kind: EVENT_TRACE, subtype: point });
-    (flow.observation_point, flow.datapath_endpoint) = (Some(point), endpoint);
+    (flow.observation_point, flow.datapath_endpoint, flow.trace_reason) = (Some(point), endpoint, Some(0));
     flow.ip = Some(Ip { source: ip(source), source_translated: None, destination: ip(destination), version: 4 });
     flow.l4 = L4::Tcp { source_port: 40_000, destination_port: 443, flags: TcpFlags(TcpFlags::SYN) };
     flow.traffic = Some(traffic(Hook::FromEndpoint, endpoint.into()));
@@ -112,7 +184,9 @@ fn entity_names_end() {
             addresses: Some((ip(source), ip(destination))),
             transport: Transport { protocol: 6, ports: (40_000, 443), is_reply: false },
         };
-        assert_eq!(ends(&totals, &names).0, (flow.source, flow.destination), "{source} {destination}");
+        let (ends, _) = ends(&totals, &names);
+        let expected = TotalsEnds { source: flow.source, destination: flow.destination, direction: flow.direction };
+        assert_eq!(ends, expected, "{source} {destination}");
     }
 }
 
@@ -174,6 +248,32 @@ fn control_group_names_socket_of_host() {
 }
 
 #[test]
+fn process_names_socket_of_host() {
+    let names = snapshot();
+    let (host, world) = ("192.0.2.77", "8.8.8.8");
+    for (row, hook, ingress_ifindex, ends, control_group, expected) in [
+        ("sent", Hook::ToNetwork, 0, [host, world], 0, ["curl 1", "world 2"]),
+        ("received", Hook::FromNetwork, 2, [world, host], 0, ["world 2", "curl 1"]),
+        ("of a unit", Hook::ToNetwork, 0, [host, world], 9, ["sshd.service 1", "world 2"]),
+        ("of another group", Hook::ToNetwork, 0, [host, world], 10, ["curl 1", "world 2"]),
+        ("drop of a sent one", Hook::Drop, 0, [host, world], 1, ["curl 1", "world 2"]),
+        ("drop of a received one", Hook::Drop, 2, [world, host], 0, ["world 2", "curl 1"]),
+        // A process of the machine listens at the port of a packet that the machine forwards.
+        ("drop of a forwarded one", Hook::Drop, 2, [world, "9.9.9.9"], 0, ["world 2", "world 2"]),
+    ] {
+        let mut flow = flow(0, 0, ends[0], ends[1]);
+        flow.observation_point = None;
+        flow.traffic = Some(TrafficDelta {
+            cgroup: control_group,
+            process: 5,
+            ..sample::traffic(hook, (2, ingress_ifindex), (1, 60))
+        });
+        enrich(&mut flow, &names);
+        assert_eq!([&flow.source, &flow.destination].map(|end| text(end, &names)), expected, "{row}");
+    }
+}
+
+#[test]
 fn control_group_gives_socket_address() {
     let names = snapshot();
     for (cgroup, point, version, expected) in [
@@ -200,7 +300,7 @@ fn control_group_gives_socket_address() {
 fn spoofed_sources_rename_nothing() {
     let symbols = Symbols::default();
     let publisher = Publisher::new(tables(&symbols));
-    let registry = Registry::new(symbols.clone(), publisher.clone(), Vec::new());
+    let registry = Registry::new(symbols.clone(), publisher.clone(), WantedTexts::default());
     registry.replace(Provider::File, entries());
     registry.publish();
     let mut reader = publisher.reader();

@@ -5,16 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eyepiece_flow::event::{Lost, LostSource, Totals, TrafficDelta, Transport};
-use eyepiece_flow::flow::{EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
+use eyepiece_flow::flow::{Direction, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
 use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_tests::sample;
 use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
-use super::{Aggregation, Config, Contexts, MetricContexts};
+use super::{Aggregation, Config};
 use crate::metadata::Tables;
-use crate::pipeline::metrics::{EndLabel, Identity, IoDirection, Labels, Metric, MetricKind, Snapshot, Value};
+use crate::pipeline::metrics::{
+    ContextLabels, Contexts, EndLabel, Identity, IoDirection, Labels, Metric, MetricContexts, MetricKind, Snapshot,
+    Value,
+};
 
+mod contexts;
 mod detail;
+mod expiry;
 mod names;
 
 const IDLE: u64 = 1000;
@@ -55,7 +60,7 @@ fn config(max_series: usize, contexts: MetricContexts) -> Config {
 }
 
 fn contexts(source: &str, destination: &str) -> Contexts {
-    Contexts { source: source.parse().expect(source), destination: destination.parse().expect(destination) }
+    Contexts::of(&source.parse().expect(source), &destination.parse().expect(destination))
 }
 
 fn aggregation(max_series: usize) -> Aggregation {
@@ -322,7 +327,7 @@ fn totals_count_packets_without_flows() {
         let transport = Transport::default();
         let totals = Totals { traffic: traffic(hook, packets, packets * 60), addresses, transport };
         for _ in 0..2 {
-            aggregation.count_totals(&totals, &client, &server, InterfaceKind::Endpoint);
+            aggregation.count_totals(&totals, (&client, &server), Direction::Unknown, InterfaceKind::Endpoint);
         }
         let snapshot = aggregation.snapshot(9);
         assert_eq!(total(&snapshot, MetricKind::FlowPackets), 2 * once, "{hook:?}");
@@ -339,7 +344,7 @@ fn totals_count_packets_without_flows() {
         ..traffic(Hook::FromNetwork, 1, 60)
     };
     let totals = Totals { traffic: held, addresses, transport: Transport::default() };
-    aggregation.count_totals(&totals, &world, &End::default(), InterfaceKind::Uplink);
+    aggregation.count_totals(&totals, (&world, &End::default()), Direction::Unknown, InterfaceKind::Uplink);
     let snapshot = aggregation.snapshot(9);
     assert_eq!(total(&snapshot, MetricKind::FlowPackets), 6);
     assert_eq!(total(&snapshot, MetricKind::FlowIo), 560);
@@ -353,7 +358,7 @@ fn flows_and_totals_share_series() {
     aggregation.count(&flow(client, server, Verdict::Forwarded, 5), InterfaceKind::Endpoint);
     let (addresses, transport) = (Some((address(2), address(3))), Transport::default());
     let totals = Totals { traffic: traffic(Hook::FromEndpoint, 3, 180), addresses, transport };
-    aggregation.count_totals(&totals, &client, &server, InterfaceKind::Endpoint);
+    aggregation.count_totals(&totals, (&client, &server), Direction::Unknown, InterfaceKind::Endpoint);
     let snapshot = aggregation.snapshot(9);
     let both = format!("{:?} {:?}", name(client.name), name(server.name));
     assert_eq!(ends(&snapshot, MetricKind::FlowPackets), [(both, 5)]);
@@ -374,7 +379,8 @@ fn interfaces_count_untracked_packets_by_direction() {
     points.sort_by_key(|&(value, _)| value);
     let at = |direction| {
         let labels = Labels::Interface { ifindex: 7, generation: 0, direction };
-        Identity::Series { source: Value::None, destination: Value::None, labels }
+        let (source, destination, context) = (Value::None, Value::None, ContextLabels::default());
+        Identity::Series { source, destination, context, labels }
     };
     assert_eq!(points, [(5, at(IoDirection::Receive)), (10, at(IoDirection::Transmit))]);
 }

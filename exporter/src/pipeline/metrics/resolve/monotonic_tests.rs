@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eyepiece_flow::event::{Totals, Transport};
-use eyepiece_flow::flow::End;
+use eyepiece_flow::flow::{Direction, End};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_tests::sample;
 use eyepiece_wire::{Hook, InterfaceKind};
@@ -89,7 +89,7 @@ impl Reader {
             transport: Transport::default(),
         };
         self.aggregation.arrive(self.now);
-        self.aggregation.count_totals(&totals, &end, &End::default(), InterfaceKind::Other);
+        self.aggregation.count_totals(&totals, (&end, &End::default()), Direction::Unknown, InterfaceKind::Other);
     }
 
     fn export(&mut self) -> Vec<Resolved> {

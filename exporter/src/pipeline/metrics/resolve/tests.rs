@@ -9,8 +9,8 @@ use eyepiece_flow::interner::Symbols;
 
 use super::{DropReasonNames, Naming, Resolved, resolve};
 use crate::pipeline::metrics::{
-    DropReason, EndLabel, Identity, IoDirection, Labels, Metric, MetricKind, Point, PointNames, Snapshot, TcpFlag,
-    TransportDetail, Value,
+    ContextLabels, DropReason, EndLabel, Identity, IoDirection, LabelSet, Labels, Metric, MetricKind, Point,
+    PointNames, Snapshot, TcpFlag, TransportDetail, Value,
 };
 
 struct Kernel;
@@ -32,11 +32,11 @@ fn resolved(metric: Metric, symbols: &Symbols, naming: Naming) -> Resolved {
 
 fn metric(kind: MetricKind, ends: EndLabel, identities: &[Identity]) -> Metric {
     let points = identities.iter().map(|&identity| Point { start: 1, value: 2, identity }).collect();
-    Metric { kind, source: ends, destination: ends, points }
+    Metric { kind, source: ends, destination: ends, labels: LabelSet::default(), points }
 }
 
 fn series(source: Value, destination: Value, labels: Labels) -> Identity {
-    Identity::Series { source, destination, labels }
+    Identity::Series { source, destination, context: ContextLabels::default(), labels }
 }
 
 /// `name=value` of the only series.
@@ -212,8 +212,7 @@ fn series_with_equal_texts_become_one() {
         (Identity::Overflow, 80, 13),
     ];
     let points = identities.map(|(identity, start, value)| Point { start, value, identity }).to_vec();
-    let metric =
-        Metric { kind: MetricKind::InterfacePackets, source: EndLabel::Absent, destination: EndLabel::Absent, points };
+    let metric = Metric { points, ..metric(MetricKind::InterfacePackets, EndLabel::Absent, &[]) };
     let resolved = resolved(metric, &Symbols::default(), Naming::Hubble);
     let list: Vec<_> = resolved
         .series

@@ -12,7 +12,7 @@ use super::Tap;
 use crate::serve::monitor::agent::{Agent, Listener, SourceSwitch};
 use crate::serve::monitor::chunk::{CHUNK_PAYLOADS, Piece};
 use crate::serve::monitor::fanout::Fanout;
-use crate::serve::monitor::notification::Notification;
+use crate::serve::monitor::notification::{Endpoint, Notification};
 use crate::serve::monitor::notifier::{Notifier, notifier};
 use crate::source::{Source, Waker};
 use crate::support::telemetry::Telemetry;
@@ -164,14 +164,14 @@ async fn skipped_events_count_for_full_queues() {
 async fn notifications_join_started_source() {
     let (mut tap, agent, notifier) = setup(vec![vec![], vec![Item::Raw(1, vec![4])], vec![]]);
     let listener = agent.listen(Some(10)).unwrap();
-    notifier.send(Notification::EndpointCreated { endpoint: 1, interface: "".into() });
+    notifier.send(Notification::EndpointCreated(Endpoint { id: 1, ..Endpoint::default() }));
     assert_eq!(read(&mut tap), [[0_u8; 0]; 0], "the source is stopped");
     tap.start().unwrap();
-    notifier.send(Notification::EndpointCreated { endpoint: 2, interface: "".into() });
+    notifier.send(Notification::EndpointCreated(Endpoint { id: 2, ..Endpoint::default() }));
     let pipeline = read(&mut tap);
     assert_eq!((pipeline.len(), &pipeline[0], pipeline[1][0]), (2, &vec![4], 130));
     tap.stop();
-    notifier.send(Notification::EndpointDeleted { endpoint: 2, interface: "".into() });
+    notifier.send(Notification::EndpointDeleted(Endpoint { id: 2, ..Endpoint::default() }));
     assert_eq!(read(&mut tap), [[0_u8; 0]; 0]);
     let found = received(&listener).await;
     assert_eq!(found, [(1, EVENT_SAMPLE, 0, vec![4]), (0, EVENT_SAMPLE, 0, pipeline[1].clone())]);

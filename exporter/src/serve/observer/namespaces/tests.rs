@@ -11,9 +11,9 @@ use eyepiece_flow::record::{Batch, Observed};
 use super::{
     MAX_NAME_BYTES, MAX_NAMESPACES, NamespaceRecorder, Namespaces, SECOND, SWEEP_INTERVAL, TTL, UPDATE_INTERVAL,
 };
-use crate::metadata::Publisher;
 use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::Registry;
+use crate::metadata::{Publisher, WantedTexts};
 use crate::pipeline::Sink as _;
 
 /// Some time in 2023.
@@ -170,7 +170,7 @@ fn too_long_names_are_ignored() {
 #[test]
 fn entities_have_namespaces() {
     let publisher = Publisher::default();
-    let registry = Registry::new(Symbols::default(), publisher.clone(), Vec::new());
+    let registry = Registry::new(Symbols::default(), publisher.clone(), WantedTexts::default());
     let metadata = EndMetadata { namespace: "shop".to_owned(), ..EndMetadata::default() };
     let entity = Target::Entity(Arc::new(Entity { metadata, ..Entity::default() }));
     let address = [10, 0, 0, 1].into();

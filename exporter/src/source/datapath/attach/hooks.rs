@@ -13,7 +13,7 @@ use crate::support::telemetry::{Number, Telemetry};
 pub struct HookState {
     /// The interface; empty for a hook without one.
     pub interface: String,
-    /// The hook: `from-endpoint`, `to-network`, `kfree_skb` …
+    /// The hook: `from-endpoint`, `to-network`, `kfree_skb`, `inet_sock_set_state`.
     pub hook: &'static str,
     /// The error of attaching it; `None` if it is.
     pub error: Option<String>,

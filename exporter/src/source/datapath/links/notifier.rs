@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::address_book::AddressBook;
 use super::table::LinkTable;
+use crate::support::source_address::is_link_local;
 
 /// A change of an endpoint or of a known address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,22 +16,10 @@ pub enum Change {
     Created(u16, Arc<str>),
     /// A removed endpoint: its id and its interface's name.
     Deleted(u16, Arc<str>),
-    /// An address is known to be an endpoint's.
-    Learned {
-        /// The address.
-        address: IpAddr,
-        /// The endpoint's id.
-        endpoint: u16,
-        /// The id of the endpoint that had it before.
-        before: Option<u16>,
-    },
+    /// An address is known to be an endpoint's, and maybe was another's before: the address and the endpoint's id.
+    Learned(IpAddr, u16),
     /// An address is no endpoint's any more.
-    Forgotten {
-        /// The address.
-        address: IpAddr,
-        /// The id of the endpoint that had it.
-        endpoint: u16,
-    },
+    Forgotten(IpAddr),
 }
 
 /// A callback for changes, called on the watcher's task: it must not wait. None by default; cloning shares it.
@@ -74,8 +63,9 @@ impl EndpointNotifier {
         // Configured addresses win over learned ones of any endpoint.
         for learned in [false, true] {
             for link in links() {
-                for (address, _) in
-                    address_book.endpoint(link.ifindex).filter(|(address, how)| *how == learned && is_unique(address))
+                for (address, _) in address_book
+                    .endpoint(link.ifindex)
+                    .filter(|(address, how)| *how == learned && !is_link_local(*address))
                 {
                     addresses.entry(address).or_insert(link.endpoint);
                 }
@@ -91,8 +81,8 @@ impl EndpointNotifier {
         notify: &dyn Fn(Change),
     ) {
         let old = std::mem::replace(&mut self.addresses, addresses);
-        for (&address, &endpoint) in old.iter().filter(|(address, _)| !self.addresses.contains_key(address)) {
-            notify(Change::Forgotten { address, endpoint });
+        for &address in old.keys().filter(|address| !self.addresses.contains_key(address)) {
+            notify(Change::Forgotten(address));
         }
         for (key, name) in self.endpoints.iter().filter(|(key, _)| !endpoints.contains_key(key)) {
             notify(Change::Deleted(key.0, Arc::clone(name)));
@@ -101,20 +91,9 @@ impl EndpointNotifier {
             notify(Change::Created(key.0, Arc::clone(name)));
         }
         self.endpoints = endpoints;
-        for (&address, &endpoint) in &self.addresses {
-            let before = old.get(&address).copied();
-            if before != Some(endpoint) {
-                notify(Change::Learned { address, endpoint, before });
-            }
+        for (&address, &endpoint) in self.addresses.iter().filter(|(address, id)| old.get(*address) != Some(*id)) {
+            notify(Change::Learned(address, endpoint));
         }
-    }
-}
-
-/// Returns whether an address is no link-local one: those are the same behind many endpoints.
-const fn is_unique(address: &IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => !address.is_link_local(),
-        IpAddr::V6(address) => !address.is_unicast_link_local(),
     }
 }
 
@@ -123,7 +102,7 @@ mod tests {
     use std::net::IpAddr;
     use std::sync::{Arc, Mutex};
 
-    use super::{Change, EndpointNotifier, EndpointObserver, is_unique};
+    use super::{Change, EndpointNotifier, EndpointObserver};
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -147,38 +126,21 @@ mod tests {
         for (endpoints, addresses, expected) in [
             (&[][..], &[][..], vec![]),
             (&[(1, 7)], &[], vec![created(1, "veth7")]),
-            (&[(1, 7)], &[("10.0.0.1", 1)], vec![Learned { address: one, endpoint: 1, before: None }]),
+            (&[(1, 7)], &[("10.0.0.1", 1)], vec![Learned(one, 1)]),
             (&[(1, 7)], &[("10.0.0.1", 1)], vec![]),
             (
                 &[(1, 7), (2, 8)],
                 &[("10.0.0.1", 2), ("fd00::2", 2)],
-                vec![
-                    created(2, "veth8"),
-                    Learned { address: one, endpoint: 2, before: Some(1) },
-                    Learned { address: two, endpoint: 2, before: None },
-                ],
+                vec![created(2, "veth8"), Learned(one, 2), Learned(two, 2)],
             ),
             (
                 &[(1, 9)],
                 &[("10.0.0.1", 1)],
-                vec![
-                    Forgotten { address: two, endpoint: 2 },
-                    deleted(1, "veth7"),
-                    deleted(2, "veth8"),
-                    created(1, "veth9"),
-                    Learned { address: one, endpoint: 1, before: Some(2) },
-                ],
+                vec![Forgotten(two), deleted(1, "veth7"), deleted(2, "veth8"), created(1, "veth9"), Learned(one, 1)],
             ),
-            (&[], &[], vec![Forgotten { address: one, endpoint: 1 }, deleted(1, "veth9")]),
+            (&[], &[], vec![Forgotten(one), deleted(1, "veth9")]),
         ] {
             assert_eq!(step(&mut notifier, endpoints, addresses), expected, "{endpoints:?} {addresses:?}");
-        }
-    }
-
-    #[test]
-    fn link_local_addresses_are_not_unique() {
-        for (address, expected) in [("10.0.0.1", true), ("169.254.1.1", false), ("fe80::1", false), ("fd00::1", true)] {
-            assert_eq!(is_unique(&ip(address)), expected, "{address}");
         }
     }
 }

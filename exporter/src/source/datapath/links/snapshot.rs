@@ -17,7 +17,7 @@ use crate::metadata::{InterfaceInfo, Tables};
 pub struct RetiredLink {
     /// When it was removed, ns since the Unix epoch.
     pub at: u64,
-    /// When it is removed from the snapshot.
+    /// When it leaves the snapshot.
     pub until: Instant,
     /// Its last state.
     pub link: Link,

@@ -29,6 +29,7 @@ use super::subscription::{Received, Subscription, Topics};
 use super::survey::SurveyResult;
 use super::table::LinkTable;
 use crate::metadata::Publisher;
+use crate::metadata::registry::GRACE;
 use crate::support::network_namespace;
 use crate::support::telemetry::Telemetry;
 
@@ -51,8 +52,9 @@ const TICK: Duration = Duration::from_secs(1);
 const REVIEW: Duration = Duration::from_secs(30);
 /// The interval between lists of addresses if notifications of other namespaces are not received.
 const REVIEW_UNNOTIFIED: Duration = Duration::from_secs(5);
-/// The time that a removed interface stays in the snapshot: longer than any event waits in a ring or a queue.
-const RETIRED_TTL: Duration = Duration::from_secs(10);
+/// The time that a removed interface stays in the snapshot, as the entity at it does: the last totals of its connections
+/// come later.
+const RETIRED_TTL: Duration = GRACE;
 /// The most removed interfaces that are kept.
 const MAX_RETIRED: usize = 1024;
 

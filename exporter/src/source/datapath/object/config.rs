@@ -24,6 +24,8 @@ pub struct ProgramConfig {
     pub max_connections: u32,
     /// Load the drop program.
     pub drops: bool,
+    /// Load the programs that follow sockets to their processes.
+    pub processes: bool,
     /// Debug and capture notifications.
     pub debug: bool,
     /// The time that an unanswered connection at an uplink is held back from the once-per-node totals.
@@ -40,6 +42,7 @@ impl Default for ProgramConfig {
             buffer: 8 << 20,
             max_connections: 131_072,
             drops: true,
+            processes: true,
             debug: false,
             hold: Duration::from_secs(10),
         }

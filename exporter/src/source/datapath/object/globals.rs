@@ -12,12 +12,14 @@ use super::config::{MIN_CAPTURE, ProgramConfig};
 
 /// The values of the read-only globals; they must outlive the loader.
 pub(super) struct Globals {
-    bytes: [(&'static str, u8); 3],
+    bytes: [(&'static str, u8); 4],
     words: Vec<(&'static str, u32)>,
     longs: [(&'static str, u64); 3],
     arguments: u8,
     /// A kernel type that the drop program needs and this kernel lacks.
     pub(super) missing: Option<BtfError>,
+    /// The same of the programs that follow sockets to their processes.
+    pub(super) missing_of_processes: Option<BtfError>,
 }
 
 /// The programs' name of a setting.
@@ -28,6 +30,22 @@ const fn aggregation(setting: Aggregation) -> eyepiece_wire::Aggregation {
         Aggregation::Medium => eyepiece_wire::Aggregation::Medium,
         Aggregation::Maximum => eyepiece_wire::Aggregation::Maximum,
     }
+}
+
+/// Adds the offsets of fields; returns the last one that this kernel lacks.
+fn offsets(
+    types: &Btf,
+    fields: &[(&'static str, &str, &str)],
+    words: &mut Vec<(&'static str, u32)>,
+) -> Option<BtfError> {
+    let mut missing = None;
+    for &(name, structure, field) in fields {
+        match types.offset(structure, field) {
+            Ok(offset) => words.push((name, offset)),
+            Err(error) => missing = Some(error),
+        }
+    }
+    missing
 }
 
 impl Globals {
@@ -44,13 +62,9 @@ impl Globals {
         words.extend(global::CGROUP_OFFSETS.iter().enumerate().map(|(index, &(name, ..))| {
             (name, cgroups.as_ref().and_then(|offsets| offsets.get(index)).copied().unwrap_or(u32::MAX))
         }));
-        let mut missing = None;
-        for &(name, structure, field) in global::OFFSETS {
-            match types.offset(structure, field) {
-                Ok(offset) => words.push((name, offset)),
-                Err(error) => missing = Some(error),
-            }
-        }
+        let mut missing = offsets(types, global::OFFSETS, &mut words);
+        let missing_of_processes = offsets(types, global::PROCESS_OFFSETS, &mut words)
+            .or_else(|| types.tracepoint_arguments("inet_sock_set_state").err());
         let arguments = match types.tracepoint_arguments("kfree_skb") {
             Ok(arguments) => u8::try_from(arguments).unwrap_or(u8::MAX),
             Err(error) => {
@@ -63,6 +77,7 @@ impl Globals {
                 (global::AGGREGATION, aggregation(config.aggregation) as u8),
                 (global::TRANSPORT, u8::from(config.transport == Transport::Perf)),
                 (global::DEBUG, u8::from(config.debug)),
+                (global::PROCESSES, u8::from(config.processes && missing_of_processes.is_none())),
             ],
             words,
             longs: [
@@ -73,6 +88,7 @@ impl Globals {
             ],
             arguments,
             missing,
+            missing_of_processes,
         }
     }
 

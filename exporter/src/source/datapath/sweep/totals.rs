@@ -23,14 +23,31 @@ pub(super) fn remainder<K: ConnectionKey>(totals: &mut Vec<Totals>, key: &K, ent
             ingress_ifindex: half.ingress_ifindex,
             hook: u32::from(half.hook),
         };
-        push(totals, (key, entry.origin, entry.cgroup), index, answered_by, &taken);
+        push(totals, (key, &Ends::of(entry)), index, answered_by, &taken);
     }
 }
 
-/// Adds totals of a half of an entry whose half `origin` opened the connection, with the control group of its socket.
+/// What totals have of an entry beside its counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    /// The half that opened the connection.
+    origin: u8,
+    /// Control group and process of its socket here.
+    cgroup: u64,
+    process: u64,
+}
+
+impl Ends {
+    pub(super) const fn of(entry: &Connection) -> Self {
+        let Connection { origin, cgroup, process, .. } = *entry;
+        Self { origin, cgroup, process }
+    }
+}
+
+/// Adds totals of a half of an entry.
 pub(super) fn push<K: ConnectionKey>(
     totals: &mut Vec<Totals>,
-    (key, origin, cgroup): (&K, u8, u64),
+    (key, ends): (&K, &Ends),
     index: usize,
     answered_by: AnsweredBy,
     taken: &SweepTotals,
@@ -39,7 +56,9 @@ pub(super) fn push<K: ConnectionKey>(
         return;
     }
     let Some(hook) = taken.hook.checked_sub(1).and_then(|hook| Hook::from_u8(hook as u8)) else { return };
-    let traffic = TrafficDelta { cgroup, ..traffic(hook, key.ifindex(), taken.ingress_ifindex, answered_by, taken) };
+    let traffic = traffic(hook, key.ifindex(), taken.ingress_ifindex, answered_by, taken);
+    let Ends { origin, cgroup, process } = *ends;
+    let traffic = TrafficDelta { cgroup, process, ..traffic };
     let transport = transport(key.protocol(), key.ports(), index, origin);
     totals.push(Totals { traffic, addresses: key.addresses(index), transport });
 }
@@ -69,5 +88,6 @@ pub(super) const fn traffic(
         held_packets: taken.held_packets,
         held_bytes: taken.held_bytes,
         cgroup: 0,
+        process: 0,
     }
 }

@@ -1,7 +1,7 @@
 //! Series that `metrics.flow_detail` splits.
 
 use eyepiece_flow::event::{Totals, Transport};
-use eyepiece_flow::flow::{L4, Verdict};
+use eyepiece_flow::flow::{Direction, L4, Verdict};
 use eyepiece_wire::{Hook, InterfaceKind};
 
 use super::{Bench, address, bench, config, flow, metric, total, traffic};
@@ -51,7 +51,7 @@ fn flow_detail_splits_packets_and_bytes() {
             let transport = Transport { protocol, ports: (50_000, 443), is_reply: false };
             let addresses = Some((address(2), address(3)));
             let totals = Totals { traffic: traffic(Hook::FromEndpoint, 3, 180), addresses, transport };
-            aggregation.count_totals(&totals, &client, &server, InterfaceKind::Endpoint);
+            aggregation.count_totals(&totals, (&client, &server), Direction::Unknown, InterfaceKind::Endpoint);
         }
         let transport = Transport { protocol: 6, ports: (50_001, 2), is_reply: false };
         let totals = Totals {
@@ -59,7 +59,7 @@ fn flow_detail_splits_packets_and_bytes() {
             addresses: Some((address(2), address(3))),
             transport,
         };
-        aggregation.count_totals(&totals, &client, &server, InterfaceKind::Endpoint);
+        aggregation.count_totals(&totals, (&client, &server), Direction::Unknown, InterfaceKind::Endpoint);
         let snapshot = aggregation.snapshot(9);
         let expected: Vec<_> = expected.into_iter().map(|(text, packets)| (text.to_owned(), packets)).collect();
         assert_eq!(carriers(&snapshot), expected, "{flow_detail:?}");

@@ -77,7 +77,8 @@ fn interface_series_hold_last_name() {
 fn entities_name_series_by_context() {
     let (symbols, publisher) = (Symbols::default(), Publisher::default());
     let context: Context = "workload|app|pod|name".parse().unwrap();
-    let registry = Registry::new(symbols.clone(), publisher.clone(), context.identifiers().to_vec());
+    let contexts = MetricContexts::usual(&context, &context);
+    let registry = Registry::new(symbols.clone(), publisher.clone(), contexts.wanted_texts());
     let end = |pod: &str, workload: Option<&str>| EndMetadata {
         namespace: "shop".to_owned(),
         pod_name: pod.to_owned(),
@@ -94,7 +95,6 @@ fn entities_name_series_by_context() {
         keys.iter().cloned().zip([&web, &job].map(target)).map(|(key, target)| Change::Set(key, target)).collect(),
     );
     registry.publish();
-    let contexts = MetricContexts::usual(&context, &context);
     let mut aggregation = Aggregation::new(config(10, contexts), 0).with_symbols(symbols.clone());
     let names = Arc::clone(publisher.reader().snapshot());
     aggregation.set_names(&names);
