@@ -1,10 +1,10 @@
 //! Requests for single containers, some at a time. The answer about one that is starting takes as long as its start, and
 //! delays no other.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use super::client::Client;
 use super::container::Container;
@@ -21,8 +21,8 @@ pub(super) type Inspected = (Arc<str>, Result<Option<Container>, DockerError>);
 #[derive(Debug)]
 pub(super) struct Inspections {
     client: Client,
-    requests: JoinSet<Inspected>,
-    in_flight: HashSet<Arc<str>>,
+    requests: JoinSet<Result<Option<Container>, DockerError>>,
+    in_flight: HashMap<Id, Arc<str>>,
     waiting: HashSet<Arc<str>>,
     /// Requests in a row that got no answer.
     unanswered: usize,
@@ -50,9 +50,11 @@ impl Inspections {
     pub(super) async fn next(&mut self, metrics: &DockerMetrics) -> Result<Inspected, DockerError> {
         loop {
             self.start();
-            let Some(joined) = self.requests.join_next().await else { return std::future::pending().await };
-            let Ok((id, result)) = joined else { continue };
-            self.in_flight.remove(&id);
+            let Some(joined) = self.requests.join_next_with_id().await else { return std::future::pending().await };
+            // A request that panicked has no answer.
+            let (task, result) =
+                joined.unwrap_or_else(|error| (error.id(), Err(DockerError::answer("the request panicked"))));
+            let Some(id) = self.in_flight.remove(&task) else { continue };
             self.unanswered = if result.as_ref().is_err_and(DockerError::is_silence) { self.unanswered + 1 } else { 0 };
             let result = match result {
                 Err(error) if error.is_absence() || self.unanswered == IN_FLIGHT => return Err(error),
@@ -74,12 +76,12 @@ impl Inspections {
     /// Sends the requests that there is room for.
     fn start(&mut self) {
         while self.requests.len() < IN_FLIGHT
-            && let Some(id) = self.waiting.iter().find(|id| !self.in_flight.contains(*id)).cloned()
+            && let Some(id) = self.waiting.iter().find(|id| !self.in_flight.values().any(|asked| asked == *id)).cloned()
         {
             self.waiting.remove(&id);
-            self.in_flight.insert(Arc::clone(&id));
-            let client = self.client.clone();
-            self.requests.spawn(async move { (Arc::clone(&id), client.inspect(id).await) });
+            let (client, asked) = (self.client.clone(), Arc::clone(&id));
+            let request = self.requests.spawn(async move { client.inspect(asked).await });
+            self.in_flight.insert(request.id(), id);
         }
     }
 }
