@@ -163,22 +163,15 @@ impl Pipeline {
             Some(&EVENT_DEBUG | &(FIRST_OF_AGENT..)) => self.decode_slow_path(raw),
             _ => {
                 let mut decoded = decode::decode_flow_from(raw, self.producer);
-                match &mut decoded {
+                let fate = match &mut decoded {
                     // The flow is enriched in place: moving it copies it, which is a good part of its cost.
-                    Ok(flow) => match self.flow(flow) {
-                        Fate::Push => {}
-                        Fate::Done => return,
-                        Fate::Wait => {
-                            if let Ok(flow) = decoded {
-                                self.wait(flow);
-                            }
-                            return;
-                        }
-                    },
+                    Ok(flow) => self.flow(flow),
                     Err(error) => return self.failed(error.reason(), raw.time, raw.data),
-                }
-                if let Ok(flow) = decoded {
-                    self.push(Observed::Flow(flow));
+                };
+                match (fate, decoded) {
+                    (Fate::Push, Ok(flow)) => self.push(Observed::Flow(flow)),
+                    (Fate::Wait, Ok(flow)) => self.wait(flow),
+                    (Fate::Done, _) | (_, Err(_)) => {}
                 }
             }
         }
