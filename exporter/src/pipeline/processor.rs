@@ -22,7 +22,7 @@ use super::enrich;
 use super::enrich::TotalsEnds;
 use super::hooks::{Hooks, Next};
 use super::metrics::{Aggregation, Snapshot};
-use super::name_wait::{NameWait, Waiting};
+use super::name_wait::{Awaited, NameWait, Waiting};
 use super::peer_names::PeerNameCache;
 use crate::metadata::{Reader, Snapshot as NameSnapshot, Tables};
 use crate::source::Source;
@@ -40,14 +40,14 @@ const NAME_POLL: Duration = Duration::from_millis(20);
 const FIRST_OF_AGENT: u8 = 128;
 
 /// The fate of a flow that was enriched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 enum Fate {
     /// It was counted, and sinks want it.
     Push,
     /// It was counted, or a hook stopped it.
     Done,
     /// It waits for a name.
-    Wait,
+    Wait(Awaited),
 }
 
 /// The state of the pipeline. Owned by its thread.
@@ -102,7 +102,7 @@ impl Pipeline {
         self.refresh_names();
         self.arrival = (self.now)();
         self.aggregation.arrive(self.arrival);
-        let wait = if self.name_wait.is_empty() { wait } else { self.process_named(wait) };
+        let wait = if self.name_wait.is_idle() { wait } else { self.process_named(wait) };
         let result = source.read(wait, &mut |event| self.process(event));
         if result.is_err() {
             // Events before an error are sent and counted as well.
@@ -170,7 +170,7 @@ impl Pipeline {
                 };
                 match (fate, decoded) {
                     (Fate::Push, Ok(flow)) => self.push(Observed::Flow(flow)),
-                    (Fate::Wait, Ok(flow)) => self.wait(flow),
+                    (Fate::Wait(awaited), Ok(flow)) => self.wait(awaited, flow),
                     (Fate::Done, _) | (_, Err(_)) => {}
                 }
             }
@@ -196,7 +196,7 @@ impl Pipeline {
         match self.flow(&mut flow) {
             Fate::Push => self.push(Observed::Flow(flow)),
             Fate::Done => {}
-            Fate::Wait => self.wait(flow),
+            Fate::Wait(awaited) => self.wait(awaited, flow),
         }
     }
 
@@ -264,47 +264,52 @@ impl Pipeline {
             && let (Some(traffic), Some(ip)) = (&flow.traffic, &flow.ip)
         {
             (self.learn)(traffic.ifindex, ip.source, flow.time);
+            self.name_wait.add_address(ip.source, flow.source.endpoint, names, self.arrival);
         }
-        let endpoints = [flow.source.endpoint, flow.destination.endpoint];
-        if enriched.has_unnamed_endpoint && self.name_wait.must_wait(endpoints, names, self.arrival) {
-            return Fate::Wait;
+        if enriched.has_unnamed_endpoint || self.name_wait.has_new_addresses() {
+            let addresses = flow.ip.as_ref().map_or([None; 2], |ip| [Some(ip.source), Some(ip.destination)]);
+            let ends = [&flow.source, &flow.destination];
+            if let Some(awaited) = self.name_wait.must_wait(ends, addresses, names, self.arrival) {
+                return Fate::Wait(awaited);
+            }
         }
         if self.count(flow) { Fate::Push } else { Fate::Done }
     }
 
     #[cold]
-    fn wait(&mut self, flow: Flow) {
-        self.name_wait.push([flow.source.endpoint, flow.destination.endpoint], Waiting::Flow(Box::new(flow)));
+    fn wait(&mut self, awaited: Awaited, flow: Flow) {
+        self.name_wait.push(awaited, Waiting::Flow(Box::new(flow)));
     }
 
     /// Processes what has waited and is named now. Returns how long to wait for the next event.
     #[cold]
     fn process_named(&mut self, wait: Duration) -> Duration {
-        while let Some(waiting) = self.name_wait.take_ready(self.names.snapshot(), self.arrival) {
-            self.process_late(waiting);
+        while let Some((awaited, waiting)) = self.name_wait.take_ready(self.names.snapshot(), self.arrival) {
+            self.process_late(awaited, waiting);
         }
-        if self.name_wait.is_empty() { wait } else { wait.min(NAME_POLL) }
+        self.name_wait.forget_addresses(self.arrival);
+        if self.name_wait.has_waiting() { wait.min(NAME_POLL) } else { wait }
     }
 
     /// Processes all that waits, named or not.
     #[cold]
     fn process_waiting(&mut self) {
-        while let Some(waiting) = self.name_wait.take_first() {
-            self.process_late(waiting);
+        while let Some((awaited, waiting)) = self.name_wait.take_first() {
+            self.process_late(awaited, waiting);
         }
     }
 
-    fn process_late(&mut self, waiting: Waiting) {
+    fn process_late(&mut self, awaited: Awaited, waiting: Waiting) {
         let names = self.names.snapshot();
         match waiting {
             Waiting::Flow(mut flow) => {
-                enrich::rename(&mut flow, names);
+                enrich::rename(&mut flow, awaited.senders(), names);
                 if self.count(&mut flow) {
                     self.push(Observed::Flow(*flow));
                 }
             }
             Waiting::Totals(totals, mut ends) => {
-                enrich::rename_totals(&totals, &mut ends, names);
+                enrich::rename_totals(&totals, &mut ends, awaited.senders(), names);
                 self.count_totals(&totals, &ends);
             }
         }
@@ -355,9 +360,13 @@ impl Pipeline {
     fn totals(&mut self, totals: &Totals) {
         let names = self.names.snapshot();
         let (ends, has_unnamed_endpoint) = enrich::ends(totals, names);
-        let endpoints = [ends.source.endpoint, ends.destination.endpoint];
-        if has_unnamed_endpoint && self.name_wait.must_wait(endpoints, names, self.arrival) {
-            return self.name_wait.push(endpoints, Waiting::Totals(*totals, ends));
+        if has_unnamed_endpoint || self.name_wait.has_new_addresses() {
+            let addresses =
+                totals.addresses.map_or([None; 2], |(source, destination)| [Some(source), Some(destination)]);
+            let of_totals = [&ends.source, &ends.destination];
+            if let Some(awaited) = self.name_wait.must_wait(of_totals, addresses, names, self.arrival) {
+                return self.name_wait.push(awaited, Waiting::Totals(*totals, ends));
+            }
         }
         self.count_totals(totals, &ends);
     }

@@ -75,29 +75,31 @@ pub fn enrich(flow: &mut Flow, names: &Snapshot) -> Enriched {
     Enriched { is_new_address, has_unnamed_endpoint: entity::name_flow(flow, names) }
 }
 
-/// Names the ends of a flow anew that was enriched with an older snapshot. Its endpoints stay.
-pub fn rename(flow: &mut Flow, names: &Snapshot) {
+/// Names the ends of a flow anew that was enriched with an older snapshot. Its endpoints stay; an end without one is the
+/// endpoint that was seen to send from its address, once the address is listed there (`senders`, 0 = none).
+pub fn rename(flow: &mut Flow, senders: [u16; 2], names: &Snapshot) {
     let (source, destination) = flow.ip.as_ref().map(|ip| (&ip.source, &ip.destination)).unzip();
-    reset(&mut flow.source, source, names.links());
-    reset(&mut flow.destination, destination, names.links());
+    reset(&mut flow.source, source, senders[0], names.links());
+    reset(&mut flow.destination, destination, senders[1], names.links());
     entity::name_flow(flow, names);
 }
 
 /// Names the ends of totals anew, as [`rename`].
-pub fn rename_totals(totals: &Totals, ends: &mut TotalsEnds, names: &Snapshot) {
+pub fn rename_totals(totals: &Totals, ends: &mut TotalsEnds, senders: [u16; 2], names: &Snapshot) {
     let (source, destination) = totals.addresses.as_ref().map(|(source, destination)| (source, destination)).unzip();
-    reset(&mut ends.source, source, names.links());
-    reset(&mut ends.destination, destination, names.links());
+    reset(&mut ends.source, source, senders[0], names.links());
+    reset(&mut ends.destination, destination, senders[1], names.links());
     entity::name_totals(totals, &mut ends.source, &mut ends.destination, names);
 }
 
 /// Takes the name and the identity that an older snapshot gave an end.
-fn reset(end: &mut End, address: Option<&IpAddr>, tables: &Tables) {
+fn reset(end: &mut End, address: Option<&IpAddr>, sender: u16, tables: &Tables) {
     let endpoint = end.endpoint;
     let info = match address.map(|address| tables.end(address)) {
         _ if endpoint != 0 => EndInfo { endpoint, name: tables.endpoint_name(endpoint), ..EndInfo::default() },
         Some(info) if info.endpoint == 0 => info,
-        // An endpoint that has the address now did not have it then.
+        Some(info) if info.is_at(sender) => info,
+        // Another endpoint that has the address now did not have it then.
         Some(_) => tables.world(),
         None => return,
     };
