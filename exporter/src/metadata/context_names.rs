@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn entity<'a>(metadata: &'a EndMetadata, dns_names: &'a [String]) -> EndEntity<'a> {
-        EndEntity { metadata, service: None, dns_names, attributes: &[] }
+        EndEntity { dns_names, ..EndEntity::of(metadata) }
     }
 
     #[test]

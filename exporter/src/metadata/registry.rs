@@ -271,7 +271,7 @@ impl State {
             return;
         }
         let old = self.entity_numbers.get(key).copied();
-        let found = self.resolve(key, MAX_STEPS).map(Arc::clone);
+        let found = self.entity(key);
         let link = found.map(|entity| self.number(&entity, names));
         let new = link.map(|link| link.entity);
         if let Some(new) = new {
@@ -307,6 +307,18 @@ impl State {
             self.release(entity);
             self.is_changed = true;
         }
+    }
+
+    /// The entity of a key. One without DNS names has those that were seen for its address.
+    fn entity(&self, key: &Key) -> Option<Arc<Entity>> {
+        let found = self.resolve(key, MAX_STEPS)?;
+        let seen = self.entries.get(key)?.iter().find(|(provider, _)| *provider == Provider::Dns);
+        Some(match seen {
+            Some((_, Target::Entity(dns))) if found.dns_names.is_empty() && !Arc::ptr_eq(found, dns) => {
+                Arc::new(Entity { dns_names: dns.dns_names.clone(), ..Entity::clone(found) })
+            }
+            _ => Arc::clone(found),
+        })
     }
 
     /// Follows a key to an entity, by the first provider whose target has one.

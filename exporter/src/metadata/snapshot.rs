@@ -12,6 +12,7 @@ use hashbrown::HashMap;
 
 use super::context_names::ContextNames;
 use super::entities::{Entities, EntityLink};
+use super::provider::Entity;
 use super::tables::{InterfaceInfo, Tables};
 
 /// The state of links and the entities of providers at one time. Snapshots share the parts that did not change.
@@ -101,10 +102,55 @@ impl Snapshot {
         if known.endpoint == endpoint && known.is_configured() { self.entity_at_address(address, port) } else { None }
     }
 
-    /// The entity at an address; `port` are port and protocol of the side that answers.
+    /// The entity of an identity that the source's datapath gave a packet.
+    #[inline]
+    pub fn entity_of_identity(&self, identity: u32) -> Option<EntityLink> {
+        self.entities.of_identity(identity)
+    }
+
+    /// The entity at an address; `port` are its port and protocol.
     #[inline]
     pub fn entity_at_address(&self, address: &IpAddr, port: Option<(u16, u8)>) -> Option<EntityLink> {
         self.entities.at_address(address, port)
+    }
+}
+
+/// Whose labels an end has.
+enum Labels<'a> {
+    /// Its entity's.
+    Own,
+    /// Those of its identity, which are others.
+    OfIdentity(&'a Arc<Entity>),
+    /// Those of an identity that no provider knows.
+    Unknown,
+}
+
+/// An entity with the labels of an identity; `None` for one that no provider knows.
+#[derive(Debug)]
+struct Relabeled {
+    entity: Arc<Entity>,
+    identity: Option<Arc<Entity>>,
+}
+
+impl EntityFields for Relabeled {
+    fn fields(&self) -> EndEntity<'_> {
+        let labels = self.identity.as_ref().map_or(&[][..], |identity| &identity.metadata.labels);
+        self.entity.fields().with_labels(labels)
+    }
+}
+
+impl Snapshot {
+    /// Whose labels an end with an entity has. An endpoint's are its own.
+    fn labels(&self, end: &End, entity: &Entity) -> Labels<'_> {
+        if !self.entities.has_identities() || end.endpoint != 0 || end.identity == 0 {
+            return Labels::Own;
+        }
+        let found = self.entities.of_identity(end.identity);
+        match found.and_then(|found| self.entities.entity(found.entity)) {
+            Some(identity) if identity.metadata.labels != entity.metadata.labels => Labels::OfIdentity(identity),
+            None if end.identity != entity.identity => Labels::Unknown,
+            Some(_) | None => Labels::Own,
+        }
     }
 }
 
@@ -126,10 +172,20 @@ impl BatchNames for Snapshot {
     }
 
     fn entity(&self, end: &End) -> Option<EndEntity<'_>> {
-        self.entities.fields(end.entity)
+        let entity = self.entities.entity(end.entity)?;
+        Some(match self.labels(end, entity) {
+            Labels::Own => entity.fields(),
+            Labels::OfIdentity(identity) => entity.fields().with_labels(&identity.metadata.labels),
+            Labels::Unknown => entity.fields().with_labels(&[]),
+        })
     }
 
     fn shared_entity(&self, end: &End) -> Option<Arc<dyn EntityFields>> {
-        self.entities.entity(end.entity).map(|entity| Arc::clone(entity) as _)
+        let entity = Arc::clone(self.entities.entity(end.entity)?);
+        Some(match self.labels(end, &entity) {
+            Labels::Own => entity,
+            Labels::OfIdentity(identity) => Arc::new(Relabeled { identity: Some(Arc::clone(identity)), entity }),
+            Labels::Unknown => Arc::new(Relabeled { identity: None, entity }),
+        })
     }
 }

@@ -3,5 +3,6 @@
 mod capture;
 mod hooks_and_sinks;
 mod hubble_metrics;
+mod resolved;
 mod vectors;
 mod world;

@@ -1,4 +1,4 @@
-//! What an agent's notifications add up to: the pods and identities of addresses.
+//! What an agent's notifications add up to: the pods and identities of addresses, and the labels of identities.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -18,6 +18,9 @@ const MAX_ENDPOINTS: usize = 65_535;
 /// Reserved identity of other nodes (Cilium `pkg/identity/numericidentity.go`).
 const IDENTITY_REMOTE_NODE: u32 = 6;
 
+/// The first identity that stands for labels: those below are reserved (Cilium `pkg/identity/numericidentity.go`).
+const FIRST_OF_LABELS: u32 = 256;
+
 /// Namespace and name of a pod.
 type Pod = (String, String);
 
@@ -29,6 +32,14 @@ struct Address {
     pod: Option<Pod>,
 }
 
+/// An identity that addresses have.
+#[derive(Debug, Default)]
+struct Identity {
+    addresses: usize,
+    /// Those of this node's pods with it, sorted; empty if there was none.
+    labels: Vec<String>,
+}
+
 /// The pods and addresses.
 #[derive(Debug, Default)]
 pub(super) struct World {
@@ -38,6 +49,8 @@ pub(super) struct World {
     /// Labels of this node's pods, sorted.
     labels: HashMap<Pod, Vec<String>>,
     endpoints: HashMap<u64, Pod>,
+    /// The identities of addresses.
+    identities: HashMap<u32, Identity>,
     /// Notifications that found no room.
     refused: u64,
 }
@@ -65,25 +78,32 @@ impl World {
             // Labels of a failed build may be incomplete.
             (Notification::Endpoint { .. }, AgentEventKind::EndpointRegenerateFailure) => Vec::new(),
             // Another eyepiece names the pod in every notification.
-            (Notification::Endpoint { id, labels, pod_name, namespace, .. }, _) if !pod_name.is_empty() => {
+            (Notification::Endpoint { id, labels, pod_name, namespace, .. }, kind) if !pod_name.is_empty() => {
                 let pod = (namespace.clone(), pod_name.clone());
                 if self.endpoints.len() >= MAX_ENDPOINTS && !self.endpoints.contains_key(id) {
                     self.refused += 1;
                     return Vec::new();
                 }
                 self.endpoints.insert(*id, pod.clone());
-                self.set_labels(&pod, labels)
+                let mut changes = self.set_labels(&pod, labels);
+                if kind == AgentEventKind::EndpointRegenerateSuccess {
+                    changes.extend(self.label_identities(&pod));
+                }
+                changes
             }
             (Notification::Endpoint { id, labels, .. }, AgentEventKind::EndpointRegenerateSuccess) => {
-                self.endpoints.get(id).cloned().map(|pod| self.set_labels(&pod, labels)).unwrap_or_default()
+                let Some(pod) = self.endpoints.get(id).cloned() else { return Vec::new() };
+                let mut changes = self.set_labels(&pod, labels);
+                changes.extend(self.label_identities(&pod));
+                changes
             }
             (Notification::Ipcache { cidr, .. }, AgentEventKind::IpcacheDeleted) => {
-                key(cidr).and_then(|key| self.remove(&key)).into_iter().collect()
+                key(cidr).map(|key| self.remove(&key)).unwrap_or_default()
             }
             (Notification::Ipcache { cidr, identity, namespace, pod_name, .. }, _) => {
                 let pod = (!pod_name.is_empty()).then(|| (namespace.clone(), pod_name.clone()));
                 let address = Address { identity: *identity, pod };
-                key(cidr).and_then(|key| self.insert(&key, address)).into_iter().collect()
+                key(cidr).map(|key| self.insert(&key, address)).unwrap_or_default()
             }
             _ => Vec::new(),
         }
@@ -102,36 +122,68 @@ impl World {
         self.keys.get(pod).into_iter().flatten().filter_map(|key| self.change(key)).collect()
     }
 
-    fn insert(&mut self, key: &Key, address: Address) -> Option<Change> {
+    /// Gives a pod's labels to the identity of its addresses, which the agent has announced before the build that this
+    /// follows. An identity stands for one set of labels, so pods of other nodes have them as well.
+    fn label_identities(&mut self, pod: &Pod) -> Vec<Change> {
+        let Some(labels) = self.labels.get(pod) else { return Vec::new() };
+        let mut changes = Vec::new();
+        for key in self.keys.get(pod).into_iter().flatten() {
+            let Some(Address { identity, .. }) = self.addresses.get(key) else { continue };
+            if let Some(known) = self.identities.get_mut(identity)
+                && *identity >= FIRST_OF_LABELS
+                && known.labels != *labels
+            {
+                known.labels.clone_from(labels);
+                changes.push(Change::Set(Key::Identity(*identity), Target::Entity(labeled(*identity, labels))));
+            }
+        }
+        changes
+    }
+
+    fn insert(&mut self, key: &Key, address: Address) -> Vec<Change> {
         if self.addresses.len() >= MAX_PREFIXES && !self.addresses.contains_key(key) {
             self.refused += 1;
-            return None;
+            return Vec::new();
         }
         if self.addresses.get(key) == Some(&address) {
-            return None;
+            return Vec::new();
         }
-        self.unlink(key);
+        // Before the former identity goes: it may be the same.
+        self.identities.entry(address.identity).or_default().addresses += 1;
+        let mut changes = self.unlink(key);
         if let Some(pod) = &address.pod {
             self.keys.entry(pod.clone()).or_default().insert(key.clone());
         }
         self.addresses.insert(key.clone(), address);
-        self.change(key)
+        changes.extend(self.change(key));
+        changes
     }
 
-    fn remove(&mut self, key: &Key) -> Option<Change> {
-        self.unlink(key);
-        self.addresses.remove(key).map(|_| Change::Remove(key.clone()))
+    fn remove(&mut self, key: &Key) -> Vec<Change> {
+        let mut changes = self.unlink(key);
+        changes.extend(self.addresses.remove(key).map(|_| Change::Remove(key.clone())));
+        changes
     }
 
-    /// Removes an address from its pod's.
-    fn unlink(&mut self, key: &Key) {
-        let Some(pod) = self.addresses.get(key).and_then(|address| address.pod.as_ref()) else { return };
-        if let Some(keys) = self.keys.get_mut(pod) {
+    /// Removes an address from those of its pod and of its identity.
+    fn unlink(&mut self, key: &Key) -> Vec<Change> {
+        let Some(Address { identity, pod }) = self.addresses.get(key) else { return Vec::new() };
+        if let Some(pod) = pod
+            && let Some(keys) = self.keys.get_mut(pod)
+        {
             keys.remove(key);
             if keys.is_empty() {
                 self.keys.remove(pod);
             }
         }
+        let Some(known) = self.identities.get_mut(identity) else { return Vec::new() };
+        known.addresses -= 1;
+        if known.addresses > 0 {
+            return Vec::new();
+        }
+        let is_labeled = !known.labels.is_empty();
+        self.identities.remove(identity);
+        if is_labeled { vec![Change::Remove(Key::Identity(*identity))] } else { Vec::new() }
     }
 
     fn change(&self, key: &Key) -> Option<Change> {
@@ -151,6 +203,13 @@ impl World {
         let metadata = EndMetadata { cluster_name, namespace, pod_name, labels, ..EndMetadata::default() };
         Entity { kind: EntityKind::Pod, name, identity, metadata, ..Entity::default() }
     }
+}
+
+/// The labels of an identity.
+fn labeled(identity: u32, labels: &[String]) -> Arc<Entity> {
+    let cluster_name = cluster_name(labels).unwrap_or_default().to_owned();
+    let metadata = EndMetadata { cluster_name, labels: labels.to_vec(), ..EndMetadata::default() };
+    Arc::new(Entity { identity, metadata, ..Entity::default() })
 }
 
 /// An address of a node, or one of which only the identity is known.
@@ -210,6 +269,7 @@ mod tests {
         let key = |key: &Key| match key {
             Key::Address(address) => address.to_string(),
             Key::Prefix(address, length) => format!("{address}/{length}"),
+            Key::Identity(identity) => format!("identity {identity}"),
             key => panic!("{key:?}"),
         };
         let line = |change: &Change| match change {
@@ -227,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn events_add_up_to_pods() {
+    fn events_add_up_to_pods_and_identities() {
         use AgentEventKind::{
             EndpointCreated, EndpointDeleted, EndpointRegenerateFailure, EndpointRegenerateSuccess, IpcacheDeleted,
             IpcacheUpserted,
@@ -264,6 +324,7 @@ mod tests {
                 vec![
                     "10.0.0.7 Pod shop/web 400 [k8s:app=shop] ".to_owned(),
                     "fd00::7 Pod shop/web 400 [k8s:app=shop] ".to_owned(),
+                    "identity 400 Named  400 [k8s:app=shop] ".to_owned(),
                 ],
             ),
             ("the same labels", endpoint(EndpointRegenerateSuccess, 7, "", &["k8s:app=shop"]), vec![]),
@@ -272,7 +333,10 @@ mod tests {
             (
                 "another eyepiece's endpoint is named",
                 endpoint(EndpointRegenerateSuccess, 10, "db", &["k8s:app=db"]),
-                vec!["10.0.1.1 Pod shop/db 301 [k8s:app=db] ".to_owned()],
+                vec![
+                    "10.0.1.1 Pod shop/db 301 [k8s:app=db] ".to_owned(),
+                    "identity 301 Named  301 [k8s:app=db] ".to_owned(),
+                ],
             ),
             ("and gone", endpoint(EndpointDeleted, 10, "db", &[]), vec!["10.0.1.1 Pod shop/db 301 [] ".to_owned()]),
             ("host", ipcache(IpcacheUpserted, "192.0.2.1/32", 1, ""), vec!["192.0.2.1 Node host 1 [] ".to_owned()]),
@@ -298,9 +362,9 @@ mod tests {
             ("address is gone", ipcache(IpcacheDeleted, "10.0.0.7/32", 400, "web"), vec!["10.0.0.7".to_owned()]),
             ("unknown address is gone", ipcache(IpcacheDeleted, "10.0.0.7/32", 400, "web"), vec![]),
             (
-                "address moves",
+                "address moves, and its identity has no other",
                 ipcache(IpcacheUpserted, "fd00::7/128", 300, "db"),
-                vec!["fd00::7 Pod shop/db 300 [] ".to_owned()],
+                vec!["fd00::7 Pod shop/db 300 [] ".to_owned(), "identity 400".to_owned()],
             ),
             ("former pod's labels", endpoint(EndpointCreated, 9, "web", &labels), vec![]),
         ] {

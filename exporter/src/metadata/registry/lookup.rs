@@ -179,6 +179,7 @@ const fn rank(key: &Key) -> (u8, u8) {
         Key::Prefix(_, length) => (5, u8::MAX - length),
         Key::Container(_) => (6, 0),
         Key::Pod(_) => (7, 0),
+        Key::Identity(_) => (8, 0),
     }
 }
 
@@ -189,6 +190,7 @@ fn text(key: &Key) -> String {
         Key::Process(id) => format!("process {}", eyepiece_wire::process_number(*id)),
         Key::Container(id) => format!("container {id}"),
         Key::Pod(uid) => format!("pod {uid}"),
+        Key::Identity(identity) => format!("identity {identity}"),
         Key::Address(address) => format!("address {address}"),
         Key::Prefix(address, length) => format!("prefix {address}/{length}"),
         Key::Service { address, port, protocol } => {

@@ -13,7 +13,7 @@ use crate::metadata::{EntityLink, IDENTITY_HOST, IDENTITY_WORLD, Snapshot};
 #[derive(Clone, Copy, Debug, Default)]
 struct Hints<'a> {
     address: Option<&'a IpAddr>,
-    /// Port and protocol, of the side that answers.
+    /// Port and protocol.
     service: Option<(u16, u8)>,
     /// The control group of the end's socket; 0 = unknown.
     control_group: u64,
@@ -31,7 +31,7 @@ pub(super) fn name_flow(flow: &mut Flow, names: &Snapshot) -> bool {
     }
     let addresses = flow.ip.as_ref().map(|ip| (&ip.source, &ip.destination));
     let is_ours = flow.traffic.is_some() || flow.kernel_drop.is_some();
-    let (mut source, mut destination) = hints(addresses, service(&flow.l4), flow.is_reply == Some(true), is_ours);
+    let (mut source, mut destination) = hints(addresses, service(&flow.l4), is_ours);
     if flow.no_source_address {
         source.address = None;
     }
@@ -57,7 +57,7 @@ pub(super) fn name_totals(totals: &Totals, from: &mut End, to: &mut End, names: 
     let addresses = totals.addresses.as_ref().map(|(source, destination)| (source, destination));
     let transport = &totals.transport;
     let service = (transport.protocol, transport.ports);
-    let (mut source, mut destination) = hints(addresses, Some(service), transport.is_reply, true);
+    let (mut source, mut destination) = hints(addresses, Some(service), true);
     by_socket(&totals.traffic, (from, &mut source), (to, &mut destination));
     name(from, source, names) | name(to, destination, names)
 }
@@ -128,18 +128,14 @@ const fn service(l4: &L4) -> Option<(u8, (u16, u16))> {
 fn hints<'a>(
     addresses: Option<(&'a IpAddr, &'a IpAddr)>,
     service: Option<(u8, (u16, u16))>,
-    is_reply: bool,
     is_identity_ours: bool,
 ) -> (Hints<'a>, Hints<'a>) {
     let (from, to) = addresses.unzip();
     let mut source = Hints { address: from, is_identity_ours, ..Hints::default() };
     let mut destination = Hints { address: to, is_identity_ours, ..Hints::default() };
     if let Some((protocol, (source_port, destination_port))) = service {
-        if is_reply {
-            source.service = Some((source_port, protocol));
-        } else {
-            destination.service = Some((destination_port, protocol));
-        }
+        source.service = Some((source_port, protocol));
+        destination.service = Some((destination_port, protocol));
     }
     (source, destination)
 }
@@ -164,15 +160,16 @@ fn name(end: &mut End, hints: Hints<'_>, names: &Snapshot) -> bool {
     is_unnamed
 }
 
-/// Finds the entity of an end by its control group or address.
+/// Finds the entity of an end by its control group or address, else by the identity that its datapath gave it.
 #[inline]
 fn find(end: &End, hints: Hints<'_>, names: &Snapshot) -> Option<EntityLink> {
-    let Hints { address, service, control_group, process, .. } = hints;
+    let Hints { address, service, control_group, process, is_identity_ours } = hints;
     if end.endpoint != 0 {
         return names.entity_at_address_of(end.endpoint, address?, service);
     }
     let by_socket = names.entity_of_socket(control_group, process);
-    by_socket.or_else(|| names.entity_at_address(address?, service))
+    let found = by_socket.or_else(|| names.entity_at_address(address?, service));
+    if found.is_some() || is_identity_ours { found } else { names.entity_of_identity(end.identity) }
 }
 
 #[cfg(test)]

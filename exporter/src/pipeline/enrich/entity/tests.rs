@@ -7,6 +7,7 @@ use eyepiece_flow::event::{Totals, TrafficDelta, Transport};
 use eyepiece_flow::flow::{EVENT_TRACE, End, EventType, Flow, Ip, L4, Sock, TcpFlags, TranslationPoint};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::BatchNames as _;
+use eyepiece_flow::metadata::EndMetadata;
 use eyepiece_tests::sample;
 use eyepiece_wire::{Hook, InterfaceKind};
 use tokio::time::Instant;
@@ -212,16 +213,61 @@ fn local_ends_without_entity_are_counted() {
 }
 
 #[test]
-fn reply_comes_from_service() {
+fn service_is_named_at_either_end() {
     let names = snapshot();
     let mut flow = flow(TO_ENDPOINT, 1, "10.96.0.1", "10.0.0.1");
-    flow.l4 = L4::Tcp { source_port: 443, destination_port: 40_000, flags: TcpFlags(TcpFlags::ACK) };
-    flow.is_reply = Some(true);
-    enrich(&mut flow, &names);
-    assert_eq!(text(&flow.source, &names), "default/kubernetes 300");
-    (flow.is_reply, flow.source) = (Some(false), End::UNKNOWN);
-    enrich(&mut flow, &names);
-    assert_eq!(text(&flow.source, &names), "world 2", "not the side that answers");
+    for (port, expected) in [(443, "default/kubernetes 300"), (444, "world 2")] {
+        flow.l4 = L4::Tcp { source_port: port, destination_port: 40_000, flags: TcpFlags(TcpFlags::ACK) };
+        flow.source = End::UNKNOWN;
+        enrich(&mut flow, &names);
+        assert_eq!(text(&flow.source, &names), expected);
+    }
+}
+
+#[test]
+fn labels_follow_identity_of_datapath() {
+    let symbols = Symbols::default();
+    let publisher = Publisher::default();
+    let registry = Registry::new(symbols, publisher.clone(), WantedTexts::default());
+    let entity = |identity, pod: &str, label: &str| {
+        let (pod_name, labels) = (pod.to_owned(), vec![label.to_owned()]);
+        let metadata = EndMetadata { pod_name, labels, ..EndMetadata::default() };
+        Target::Entity(Arc::new(Entity { identity, metadata, ..Entity::default() }))
+    };
+    registry.replace(
+        Provider::Cilium,
+        vec![
+            (Key::Identity(300), entity(300, "", "app=web")),
+            (Key::Address(ip("10.0.0.7")), entity(300, "web-1", "app=old")),
+            (Key::Address(ip("10.0.0.8")), entity(400, "db-1", "app=db")),
+            (Key::Prefix(ip("10.0.0.0"), 24), entity(2, "", "net")),
+            (Key::Service { address: ip("10.0.0.9"), port: 443, protocol: 6 }, Target::Entity(Arc::default())),
+        ],
+    );
+    registry.publish();
+    let names = Arc::clone(publisher.reader().snapshot());
+    for (row, address, endpoint, identity, pod, labels, expected) in [
+        ("the identity's labels are newer", "10.0.0.7", 0, 300, "web-1", vec!["app=web"], 300),
+        ("no identity in the packet", "10.0.0.7", 0, 0, "web-1", vec!["app=web"], 300),
+        ("another pod's address", "10.0.0.8", 0, 300, "db-1", vec!["app=web"], 300),
+        ("an identity that is not known", "10.0.0.8", 0, 500, "db-1", vec![], 500),
+        ("identity of which only the address knows labels", "10.0.0.8", 0, 400, "db-1", vec!["app=db"], 400),
+        ("local endpoint", "10.0.0.8", 9, 300, "db-1", vec!["app=db"], 300),
+        ("no entry but the prefix", "10.0.0.1", 0, 300, "", vec!["app=web"], 300),
+        ("no entry at all", "192.0.2.1", 0, 300, "", vec!["app=web"], 300),
+        ("service", "10.0.0.9", 0, 0, "", vec![], 2),
+    ] {
+        let mut flow = flow(TO_ENDPOINT, 0, "8.8.8.8", address);
+        (flow.traffic, flow.destination.identity) = (None, identity);
+        enrich(&mut flow, &names);
+        flow.destination.endpoint = endpoint;
+        let fields = names.entity(&flow.destination).expect(row);
+        let texts: Vec<&str> = fields.labels.iter().map(String::as_str).collect();
+        assert_eq!((&*fields.metadata.pod_name, texts), (pod, labels), "{row}");
+        assert_eq!(flow.destination.identity, expected, "{row}");
+        let shared = names.shared_entity(&flow.destination).expect(row);
+        assert_eq!(shared.fields(), fields, "{row}");
+    }
 }
 
 #[test]

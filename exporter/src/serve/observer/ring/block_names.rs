@@ -17,14 +17,14 @@ use hashbrown::HashSet;
 /// The names, as a part of their snapshot.
 #[derive(Debug, Default)]
 pub struct BlockNames {
-    /// By name and entity of an end, ascending.
+    /// By their keys, ascending.
     ends: Box<[(EndKey, EndNames)]>,
     /// By index, ascending.
     interfaces: Box<[(u32, Arc<str>, InterfaceKind)]>,
 }
 
-/// Name and entity of an end.
-type EndKey = (Symbol, u32);
+/// Name, entity and identity of an end. The identity, by which labels may differ, counts away from endpoints only.
+type EndKey = (Symbol, u32, u32);
 
 #[derive(Debug)]
 struct EndNames {
@@ -112,9 +112,12 @@ impl NameCollector {
     }
 
     fn collect(&self, names: &dyn BatchNames) -> BlockNames {
-        let end = |&(name, entity): &EndKey| {
-            let end = End { name, entity, ..End::UNKNOWN };
-            ((name, entity), EndNames { name: names.end(&end).map(Arc::clone), entity: names.shared_entity(&end) })
+        let end = |&(name, entity, identity): &EndKey| {
+            let end = End { name, entity, identity, ..End::UNKNOWN };
+            (
+                (name, entity, identity),
+                EndNames { name: names.end(&end).map(Arc::clone), entity: names.shared_entity(&end) },
+            )
         };
         let interface = |&ifindex: &u32| {
             let (name, kind) = names.interface(ifindex)?;
@@ -129,7 +132,7 @@ impl NameCollector {
 }
 
 const fn key(end: &End) -> EndKey {
-    (end.name, end.entity)
+    (end.name, end.entity, if end.endpoint == 0 { end.identity } else { 0 })
 }
 
 /// The interfaces of a flow: where it was observed, and where the packet came in; 0 for none.
