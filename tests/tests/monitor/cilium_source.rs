@@ -56,7 +56,7 @@ fn payloads() -> Result<Vec<Vec<u8>>> {
     Ok(all)
 }
 
-fn write_payloads(path: &Path, payloads: &[Vec<u8>]) -> Result<()> {
+pub(crate) fn write_payloads(path: &Path, payloads: &[Vec<u8>]) -> Result<()> {
     let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
     payloads.iter().try_for_each(|payload| write_frame(&mut file, payload))?;
     Ok(file.flush()?)
