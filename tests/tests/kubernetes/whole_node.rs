@@ -115,7 +115,7 @@ fn create_web(observed: &Observed) -> Result<Running> {
     })?;
     web["metadata"]["ownerReferences"] = owned("ReplicaSet", &owner, &json!({}));
     let web = observed.create(&web)?;
-    observed.node.api(async |admin| service(admin, NAMESPACE, NAME, [&web.name, &web.uid, &web.address]).await)?;
+    observed.node.api(async |admin| service(&admin, NAMESPACE, NAME, [&web.name, &web.uid, &web.address]).await)?;
     Ok(web)
 }
 
