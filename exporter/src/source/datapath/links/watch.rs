@@ -30,13 +30,14 @@ use super::survey::SurveyResult;
 use super::table::LinkTable;
 use crate::metadata::Publisher;
 use crate::metadata::registry::GRACE;
+use crate::support::backoff::Backoff;
 use crate::support::network_namespace;
 use crate::support::telemetry::Telemetry;
 
 mod state;
 mod surveys;
 
-use self::state::{Notice, SEARCH, Search, Watcher};
+use self::state::{Notice, SEARCH_PAUSES, Search, Watcher};
 
 /// Capacity of the event queue. While it is full the watcher waits and the kernel queues notifications; once the kernel
 /// drops some, lists are compared. So nothing is lost, and the size only saves wakeups.
@@ -88,7 +89,7 @@ pub fn build(
         own_inode: network_namespace::own_inode().map_err(|source| LinksError::Subscribe { source })?,
         dirty: BTreeSet::from([None]),
         route_checks: BTreeSet::new(),
-        search: Search { due: Instant::now(), delay: SEARCH },
+        search: Search { due: Instant::now(), backoff: Backoff::new(SEARCH_PAUSES, fastrand::Rng::new()) },
         inbox: Vec::new(),
         recheck: BTreeSet::new(),
         pending: Vec::new(),
@@ -269,7 +270,8 @@ impl Watcher {
                     self.address_book.add(link.ifindex);
                     self.dirty.extend(link.peer.and_then(|peer| peer.netns).map(Some));
                     if link.peer.is_some_and(|peer| peer.inode.is_none()) {
-                        self.search = Search { due: Instant::now(), delay: SEARCH };
+                        self.search.due = Instant::now();
+                        self.search.backoff.reset();
                     }
                 }
                 LinkEvent::Appeared(Link { ifindex, .. })
