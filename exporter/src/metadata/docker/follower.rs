@@ -17,7 +17,7 @@ use super::metrics::DockerMetrics;
 use super::pending::{Batch, Pending};
 use super::state::State;
 use crate::metadata::provider::{Change, ChangeReceiver, Condition, Provider};
-use crate::support::backoff::{Backoff, RECONNECT};
+use crate::support::backoff::{Backoff, RECONNECT, STABLE_AFTER};
 use crate::support::log_limit::LogLimit;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
@@ -27,8 +27,6 @@ use crate::support::telemetry::Telemetry;
 const LISTING: Duration = Duration::from_secs(60);
 /// How often containers that do not run are looked through for those to forget.
 const EXPIRY: Duration = Duration::from_secs(1);
-/// A connection that lasted this long is stable: the next attempt follows at once.
-const STABLE_AFTER: Duration = Duration::from_secs(10);
 /// A failure that lasts is logged at these intervals, doubling from the first to the second.
 const LOGGED: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(600)];
 

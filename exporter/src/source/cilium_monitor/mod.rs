@@ -24,9 +24,9 @@ use self::connection::Reason;
 use self::status::View;
 use super::buffer::Buffer;
 use super::{Halt, Source, Waker, wait};
-use crate::source::connection_log;
 use crate::source::connection_log::ReconnectLog;
 use crate::source::connection_metrics::ConnectionMetrics;
+pub use crate::support::backoff::STABLE_AFTER;
 use crate::support::backoff::{Backoff, RECONNECT};
 use crate::support::clock::unix_now;
 use crate::support::file_watch::PathWatcher;
@@ -36,8 +36,6 @@ use crate::support::telemetry::Telemetry;
 const FILLS: usize = 16;
 /// The longest time from a message's first byte to its last: an agent writes each in one call.
 pub const STALL: Duration = Duration::from_secs(10);
-/// A connection that lasted this long is stable: only after such a one the next attempt is immediate.
-pub const STABLE_AFTER: Duration = connection_log::STABLE_AFTER;
 
 /// Configuration of the source.
 #[derive(Clone, Debug)]

@@ -25,9 +25,9 @@ use crate::client::config::ClientConfig;
 use crate::client::error::{ClientError, status_text};
 use crate::client::hubble::Connection;
 use crate::source::Waker;
-use crate::source::connection_log::{ReconnectLog, STABLE_AFTER};
+use crate::source::connection_log::ReconnectLog;
 use crate::source::connection_metrics::ConnectionMetrics;
-use crate::support::backoff::{Backoff, RECONNECT};
+use crate::support::backoff::{Backoff, RECONNECT, STABLE_AFTER};
 use crate::support::clock::unix_now;
 use crate::support::lock::lock;
 
