@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use eyepiece_flow::interner::Symbols;
 use libc::{RTM_DELLINK, RTM_NEWLINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK};
@@ -31,6 +31,7 @@ use super::table::LinkTable;
 use crate::metadata::Publisher;
 use crate::metadata::registry::GRACE;
 use crate::support::backoff::Backoff;
+use crate::support::clock::unix_now;
 use crate::support::network_namespace;
 use crate::support::telemetry::Telemetry;
 
@@ -242,8 +243,7 @@ impl Watcher {
     /// Keeps interfaces that left the table, and the addresses behind them, in the snapshot for [`RETIRED_TTL`].
     fn retire_links(&mut self) {
         let until = Instant::now() + RETIRED_TTL;
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let at = u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX);
+        let at = unix_now();
         for link in self.table.take_retired() {
             let addresses = self.address_book.endpoint(link.ifindex).map(|(address, _)| address).collect();
             if self.retired.len() == MAX_RETIRED {
