@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use eyepiece_flow::protocol;
+
 use super::{MAX_STEPS, Registry, State};
 use crate::metadata::entities::prefix;
 use crate::metadata::provider::{Entity, Key, Provider, Target};
@@ -194,10 +196,10 @@ fn text(key: &Key) -> String {
         Key::Address(address) => format!("address {address}"),
         Key::Prefix(address, length) => format!("prefix {address}/{length}"),
         Key::Service { address, port, protocol } => {
-            let protocol = match protocol {
-                6 => "TCP".to_owned(),
-                17 => "UDP".to_owned(),
-                132 => "SCTP".to_owned(),
+            let protocol = match *protocol {
+                protocol::TCP => "TCP".to_owned(),
+                protocol::UDP => "UDP".to_owned(),
+                protocol::SCTP => "SCTP".to_owned(),
                 other => format!("protocol {other}"),
             };
             format!("service {} {protocol}", std::net::SocketAddr::new(*address, *port))

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use eyepiece_flow::event::{Totals, TrafficDelta};
 use eyepiece_flow::flow::{End, Flow, L4};
 use eyepiece_flow::interner::Symbol;
+use eyepiece_flow::protocol;
 use eyepiece_wire::Hook;
 
 use crate::metadata::{EntityLink, IDENTITY_HOST, IDENTITY_WORLD, Snapshot};
@@ -117,9 +118,9 @@ pub(super) fn name_endpoint(end: &mut End, names: &Snapshot) {
 /// Protocol and ports of a transport that has services.
 const fn service(l4: &L4) -> Option<(u8, (u16, u16))> {
     match *l4 {
-        L4::Tcp { source_port, destination_port, .. } => Some((6, (source_port, destination_port))),
-        L4::Udp { source_port, destination_port } => Some((17, (source_port, destination_port))),
-        L4::Sctp { source_port, destination_port, .. } => Some((132, (source_port, destination_port))),
+        L4::Tcp { source_port, destination_port, .. } => Some((protocol::TCP, (source_port, destination_port))),
+        L4::Udp { source_port, destination_port } => Some((protocol::UDP, (source_port, destination_port))),
+        L4::Sctp { source_port, destination_port, .. } => Some((protocol::SCTP, (source_port, destination_port))),
         _ => None,
     }
 }

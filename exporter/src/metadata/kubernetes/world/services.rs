@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use eyepiece_flow::metadata::{EndMetadata, Service};
+use eyepiece_flow::protocol;
 use eyepiece_semconv::attribute;
 
 use super::claims::{Class, Rank};
@@ -26,9 +27,9 @@ fn keys(service: &objects::Service) -> Box<[Key]> {
     let mut keys = Vec::new();
     for port in spec.ports.as_deref().unwrap_or_default() {
         let protocol = match port.protocol.as_deref() {
-            None | Some("" | "TCP") => 6,
-            Some("UDP") => 17,
-            Some("SCTP") => 132,
+            None | Some("" | "TCP") => protocol::TCP,
+            Some("UDP") => protocol::UDP,
+            Some("SCTP") => protocol::SCTP,
             Some(_) => continue,
         };
         keys.extend(addresses.iter().map(|&address| Key::Service { address, port: port.port, protocol }));

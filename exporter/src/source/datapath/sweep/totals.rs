@@ -1,6 +1,7 @@
 //! Converts totals of the kernel's tables into totals for the pipeline.
 
 use eyepiece_flow::event::{Totals, TrafficDelta, Transport};
+use eyepiece_flow::protocol;
 use eyepiece_wire::{AnsweredBy, Connection, Hook, SweepTotals};
 
 use super::criteria::Criteria;
@@ -66,7 +67,8 @@ pub(super) fn push<K: ConnectionKey>(
 /// Protocol and ports of a half's packets; half 0 goes from the first port of a key to the second.
 pub(super) fn transport(protocol: u8, ports: [u16; 2], half: usize, origin: u8) -> Transport {
     // Other protocols have the echo identifier there, or type and code.
-    let [low, high] = if matches!(protocol, 6 | 17 | 132) { ports.map(u16::from_be) } else { [0, 0] };
+    let has_ports = matches!(protocol, protocol::TCP | protocol::UDP | protocol::SCTP);
+    let [low, high] = if has_ports { ports.map(u16::from_be) } else { [0, 0] };
     let ports = if half == 0 { (low, high) } else { (high, low) };
     Transport { protocol, ports, is_reply: half != usize::from(origin & 1) }
 }
