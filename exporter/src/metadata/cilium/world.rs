@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification};
 use eyepiece_flow::l7::cluster_name;
-use eyepiece_flow::metadata::EndMetadata;
+use eyepiece_flow::metadata::{EndMetadata, qualified_name};
 
 use crate::metadata::provider::{Change, Entity, EntityKind, Key, Target};
 use crate::metadata::{IDENTITY_HOST, IDENTITY_WORLD};
@@ -199,7 +199,7 @@ impl World {
         let (namespace, pod_name) = pod.clone();
         let labels = self.labels.get(pod).cloned().unwrap_or_default();
         let cluster_name = cluster_name(&labels).unwrap_or_default().to_owned();
-        let name = if namespace.is_empty() { pod_name.clone() } else { format!("{namespace}/{pod_name}") };
+        let name = qualified_name(&namespace, &pod_name).into_owned();
         let metadata = EndMetadata { cluster_name, namespace, pod_name, labels, ..EndMetadata::default() };
         Entity { kind: EntityKind::Pod, name, identity, metadata, ..Entity::default() }
     }

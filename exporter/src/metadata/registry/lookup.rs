@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use eyepiece_flow::metadata::qualified_name;
 use eyepiece_flow::protocol;
 
 use super::{MAX_STEPS, Registry, State};
@@ -121,7 +122,10 @@ impl Found<'_> {
             namespace: metadata.namespace.clone(),
             pod: metadata.pod_name.clone(),
             workloads: workloads.map(|text| text.trim().to_owned()).collect(),
-            service: service.as_ref().map(|service| joined(&service.namespace, &service.name)).unwrap_or_default(),
+            service: service
+                .as_ref()
+                .map(|service| qualified_name(&service.namespace, &service.name).into_owned())
+                .unwrap_or_default(),
             labels: metadata.labels.clone(),
             dns_names: dns_names.clone(),
         }
@@ -132,22 +136,17 @@ impl Found<'_> {
 fn names(entity: &Entity) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
     let Entity { name, metadata, service, dns_names, .. } = entity;
     let namespace = metadata.namespace.as_str();
-    let with_namespace = move |name: &str| joined(namespace, name).into();
-    let pods = [metadata.pod_name.as_str().into(), with_namespace(&metadata.pod_name)];
+    let pods = [metadata.pod_name.as_str().into(), qualified_name(namespace, &metadata.pod_name)];
     let workloads = metadata
         .workloads
         .iter()
-        .flat_map(move |workload| [workload.name.as_str().into(), with_namespace(&workload.name)]);
+        .flat_map(move |workload| [workload.name.as_str().into(), qualified_name(namespace, &workload.name)]);
     let services = service
         .iter()
-        .flat_map(|service| [service.name.as_str().into(), joined(&service.namespace, &service.name).into()]);
+        .flat_map(|service| [service.name.as_str().into(), qualified_name(&service.namespace, &service.name)]);
     let labels = metadata.labels.iter().chain(dns_names).map(|text| text.as_str().into());
     let names = [name.as_str().into()].into_iter().chain(pods).chain(workloads).chain(services).chain(labels);
     names.filter(|name: &std::borrow::Cow<'_, str>| !name.is_empty() && !name.ends_with('/'))
-}
-
-fn joined(namespace: &str, name: &str) -> String {
-    if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
 }
 
 /// The network namespace of the endpoint that an address is configured at.
