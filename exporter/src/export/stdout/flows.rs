@@ -123,7 +123,7 @@ impl<W: Write> Printer<W> {
                 && let Err(error) = self.flush()
             {
                 // The rest of this item is not in the queue any more.
-                self.pending += (item.len() - index - 1) as u64;
+                self.pending += (item.records() - index - 1) as u64;
                 return Err(error);
             }
         }
