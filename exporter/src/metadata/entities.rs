@@ -15,8 +15,8 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::context_names::ContextNames;
+use super::links::address_bits;
 use super::provider::{Entity, EntityKind, Key};
-use super::tables::address_bits;
 
 /// Shards of a table. A change of one of 100,000 entries copies 400, some 15 KiB.
 const SHARDS: usize = 256;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::entities::Entities;
+use super::links::Links;
 use super::snapshot::Snapshot;
-use super::tables::Tables;
 use crate::support::lock::lock;
 
 #[derive(Debug, Default)]
@@ -30,16 +30,16 @@ pub struct Publisher(Arc<Cell>);
 
 impl Publisher {
     /// A publisher with a first snapshot of links.
-    pub fn new(tables: Tables) -> Self {
+    pub fn new(links: Links) -> Self {
         let publisher = Self::default();
-        publisher.publish(tables);
+        publisher.publish(links);
         publisher
     }
 
     /// Replaces the state of links; readers get it at their next [`Reader::refresh`].
-    pub fn publish(&self, tables: Tables) {
-        let tables = Arc::new(tables);
-        self.replace(|current| Snapshot::new(tables, Arc::clone(current.entities()), current));
+    pub fn publish(&self, links: Links) {
+        let links = Arc::new(links);
+        self.replace(|current| Snapshot::new(links, Arc::clone(current.entities()), current));
     }
 
     /// Replaces the entities of providers.
@@ -65,7 +65,7 @@ impl Publisher {
     }
 
     /// Returns the current state of links.
-    pub fn links(&self) -> Arc<Tables> {
+    pub fn links(&self) -> Arc<Links> {
         Arc::clone(self.0.current().links())
     }
 
@@ -109,23 +109,23 @@ impl Reader {
 mod tests {
     use eyepiece_flow::interner::Symbols;
 
-    use super::{Publisher, Tables};
+    use super::{Links, Publisher};
 
-    fn with_host(symbols: &Symbols) -> Tables {
-        let mut tables = Tables::new(symbols);
-        tables.add_host([192, 0, 2, 1].into());
-        tables
+    fn with_host(symbols: &Symbols) -> Links {
+        let mut links = Links::new(symbols);
+        links.add_host([192, 0, 2, 1].into());
+        links
     }
 
     #[test]
     fn reader_keeps_snapshot_until_refresh() {
         let symbols = Symbols::default();
-        let publisher = Publisher::new(Tables::new(&symbols));
+        let publisher = Publisher::new(Links::new(&symbols));
         let mut reader = publisher.reader();
         publisher.publish(with_host(&symbols));
         assert_eq!(reader.snapshot().links().ends().count(), 0);
         assert_eq!(reader.refresh().links().ends().count(), 1);
-        publisher.publish(Tables::new(&symbols));
+        publisher.publish(Links::new(&symbols));
         publisher.publish(with_host(&symbols));
         assert_eq!(reader.refresh().links().ends().count(), 1);
         assert_eq!(publisher.reader().snapshot().links().ends().count(), 1);
@@ -134,14 +134,14 @@ mod tests {
     #[test]
     fn all_readers_see_last_snapshot() {
         let symbols = Symbols::default();
-        let publisher = Publisher::new(Tables::new(&symbols));
+        let publisher = Publisher::new(Links::new(&symbols));
         let mut readers: Vec<_> = (0..2).map(|_| publisher.reader()).collect();
         std::thread::scope(|scope| {
             for reader in &mut readers {
                 scope.spawn(move || while reader.refresh().links().ends().count() == 0 {});
             }
             for _ in 0..1000 {
-                publisher.publish(Tables::new(&symbols));
+                publisher.publish(Links::new(&symbols));
             }
             publisher.publish(with_host(&symbols));
         });

@@ -12,13 +12,13 @@ use hashbrown::HashMap;
 
 use super::context_names::ContextNames;
 use super::entities::{Entities, EntityLink};
+use super::links::{InterfaceInfo, Links};
 use super::provider::Entity;
-use super::tables::{InterfaceInfo, Tables};
 
 /// The state of links and the entities of providers at one time. Snapshots share the parts that did not change.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    links: Arc<Tables>,
+    links: Arc<Links>,
     entities: Arc<Entities>,
     /// Entities of endpoints, by the network namespaces of both parts.
     endpoints: HashMap<u16, EntityLink, RandomState>,
@@ -27,7 +27,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Joins the state of links and the entities of providers. An endpoint that has ended keeps its entity of the snapshot
     /// before, as long as both are there: its number is not used again so soon, unlike that of its namespace.
-    pub(super) fn new(links: Arc<Tables>, entities: Arc<Entities>, before: &Self) -> Self {
+    pub(super) fn new(links: Arc<Links>, entities: Arc<Entities>, before: &Self) -> Self {
         let found = |(endpoint, inode)| Some((endpoint, entities.in_namespace(inode)?));
         let mut endpoints: HashMap<_, _, _> = links.endpoint_namespaces().filter_map(found).collect();
         for (&endpoint, &link) in &before.endpoints {
@@ -44,7 +44,7 @@ impl Snapshot {
 
     /// The state of links.
     #[inline]
-    pub const fn links(&self) -> &Arc<Tables> {
+    pub const fn links(&self) -> &Arc<Links> {
         &self.links
     }
 
@@ -154,9 +154,9 @@ impl Snapshot {
     }
 }
 
-impl From<Tables> for Snapshot {
-    fn from(tables: Tables) -> Self {
-        Self::new(Arc::new(tables), Arc::default(), &Self::default())
+impl From<Links> for Snapshot {
+    fn from(links: Links) -> Self {
+        Self::new(Arc::new(links), Arc::default(), &Self::default())
     }
 }
 

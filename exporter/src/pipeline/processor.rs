@@ -24,7 +24,7 @@ use super::hooks::{Hooks, Next};
 use super::metrics::{Aggregation, Snapshot};
 use super::name_wait::{Awaited, NameWait, Waiting};
 use super::peer_names::PeerNameCache;
-use crate::metadata::{Reader, Snapshot as NameSnapshot, Tables};
+use crate::metadata::{Links, Reader, Snapshot as NameSnapshot};
 use crate::source::Source;
 use crate::support::decode_errors::ExampleRecorder;
 use crate::support::telemetry::Telemetry;
@@ -417,8 +417,8 @@ impl Pipeline {
 
 /// The kind of the interface that packets came in by. Index 0 stands for none.
 #[inline]
-fn ingress_kind(tables: &Tables, ifindex: u32) -> InterfaceKind {
-    if ifindex == 0 { InterfaceKind::Other } else { tables.interface(ifindex).kind }
+fn ingress_kind(links: &Links, ifindex: u32) -> InterfaceKind {
+    if ifindex == 0 { InterfaceKind::Other } else { links.interface(ifindex).kind }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use eyepiece::export::otlp::counters::ExportCounters;
 use eyepiece::export::otlp::queue;
 use eyepiece::export::otlp::queue::DEFAULT_CAPACITY;
-use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
+use eyepiece::metadata::{InterfaceInfo, Links, Publisher};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::{Aggregation, Config};
 use eyepiece::pipeline::{Deps, Handle, Sink};
@@ -72,16 +72,16 @@ impl Source for Repeated {
 
 /// Interfaces 1 to 3 are endpoints with names.
 fn publisher(symbols: &Symbols) -> Publisher {
-    let mut tables = Tables::new(symbols);
+    let mut links = Links::new(symbols);
     for ifindex in 1..=3_u16 {
-        let name = tables.intern(&format!("veth{ifindex}"));
-        tables.add_interface(
+        let name = links.intern(&format!("veth{ifindex}"));
+        links.add_interface(
             u32::from(ifindex),
             InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: ifindex },
         );
     }
     let publisher = Publisher::default();
-    publisher.publish(tables);
+    publisher.publish(links);
     publisher
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use eyepiece::metadata::provider::{ChangeReceiver as _, Entity, EntityKind, Key, Provider, Target};
 use eyepiece::metadata::registry::Registry;
-use eyepiece::metadata::{InterfaceInfo, Publisher, Snapshot, Tables, WantedTexts};
+use eyepiece::metadata::{InterfaceInfo, Links, Publisher, Snapshot, WantedTexts};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::l7::cluster_name;
 use eyepiece_flow::metadata::{EndMetadata, Service, Workload};
@@ -22,22 +22,22 @@ const WORLD: &str = include_str!("../../../tests/vectors/world.json");
 pub(crate) fn snapshot() -> Arc<Snapshot> {
     let world: Value = serde_json::from_str(WORLD).expect("JSON");
     let symbols = Symbols::default();
-    let (mut tables, mut entries, mut seen) = (Tables::new(&symbols), Vec::new(), Vec::new());
+    let (mut links, mut entries, mut seen) = (Links::new(&symbols), Vec::new(), Vec::new());
     let rows = |table: &str| world[table].as_array().unwrap_or_else(|| panic!("{table}")).clone();
     for link in rows("links") {
-        let name = tables.intern(&text(&link["name"]));
-        tables.add_interface(int(&link["index"]), InterfaceInfo { name, ..InterfaceInfo::default() });
+        let name = links.intern(&text(&link["name"]));
+        links.add_interface(int(&link["index"]), InterfaceInfo { name, ..InterfaceInfo::default() });
     }
     for endpoint in rows("endpoints") {
         let id = u16::try_from(int(&endpoint["id"])).expect("an endpoint id");
-        let name = tables.intern(&format!("endpoint {id}"));
+        let name = links.intern(&format!("endpoint {id}"));
         let info = InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: id };
-        tables.add_interface(FIRST_ENDPOINT + u32::from(id), info);
-        tables.add_namespace(u32::from(id), id);
+        links.add_interface(FIRST_ENDPOINT + u32::from(id), info);
+        links.add_namespace(u32::from(id), id);
         let metadata = EndMetadata { workloads: workloads(&endpoint), ..pod(&endpoint, labels(&endpoint)) };
         entries.push((Key::Namespace(u32::from(id)), entity(int(&endpoint["identity"]), metadata)));
         for address in ["ipv4", "ipv6"].iter().filter_map(|&family| ip(&endpoint[family])) {
-            tables.add_endpoint_address(address, id, false);
+            links.add_endpoint_address(address, id, false);
         }
     }
     let identities: HashMap<u32, Vec<String>> =
@@ -77,7 +77,7 @@ pub(crate) fn snapshot() -> Arc<Snapshot> {
         let addresses = [first(IpAddr::is_ipv4), first(IpAddr::is_ipv6)];
         entries.push((key, Target::Entity(Arc::new(Entity { addresses, ..Entity::default() }))));
     }
-    let publisher = Publisher::new(tables);
+    let publisher = Publisher::new(links);
     let registry = Registry::new(symbols, publisher.clone(), WantedTexts::default());
     registry.replace(Provider::File, entries);
     registry.replace(Provider::Dns, seen);

@@ -8,8 +8,8 @@ use eyepiece_flow::protocol;
 
 use super::{MAX_STEPS, Registry, State};
 use crate::metadata::entities::prefix;
+use crate::metadata::links::{EndKind, Links};
 use crate::metadata::provider::{Entity, Key, Provider, Target};
-use crate::metadata::tables::{EndKind, Tables};
 use crate::support::lookup::{Lookup, LookupEntry};
 
 /// Entries of an answer: more than a person reads.
@@ -150,12 +150,12 @@ fn names(entity: &Entity) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
 }
 
 /// The network namespace of the endpoint that an address is configured at.
-fn namespace_of(links: &Tables, address: &IpAddr) -> Option<u32> {
+fn namespace_of(links: &Links, address: &IpAddr) -> Option<u32> {
     let end = links.end(address);
     links.endpoint_namespaces().find(|(id, _)| end.is_configured() && *id == end.endpoint).map(|(_, inode)| inode)
 }
 
-fn owner(links: &Tables, address: &IpAddr) -> String {
+fn owner(links: &Links, address: &IpAddr) -> String {
     let end = links.end(address);
     match end.kind {
         EndKind::World => "the world".to_owned(),
@@ -214,7 +214,7 @@ mod tests {
 
     use super::super::tests::Bench;
     use crate::metadata::provider::{Change, ChangeReceiver as _, Entity, EntityKind, Key, Provider, Target};
-    use crate::metadata::{InterfaceInfo, Tables};
+    use crate::metadata::{InterfaceInfo, Links};
 
     fn web() -> Target {
         let workloads = vec![Workload { name: "web".to_owned(), kind: "Deployment".to_owned() }];
@@ -231,7 +231,7 @@ mod tests {
 
     fn bench() -> Bench {
         let bench = Bench::new();
-        let mut links = Tables::new(&bench.symbols);
+        let mut links = Links::new(&bench.symbols);
         let name = links.intern("veth7");
         links.add_interface(3, InterfaceInfo { name, endpoint: 7, ..InterfaceInfo::default() });
         links.add_endpoint_address([10, 0, 0, 1].into(), 7, false);

@@ -18,7 +18,7 @@ use super::ends::{ContextLabels, PackedEnds, Projection, Value};
 use super::labels::{PackedLabels, interface_labels};
 use super::metric_contexts::{Contexts, EndContexts};
 use super::series::{NONE, SeriesLeases, Table};
-use crate::metadata::{Snapshot, Tables as Links, WantedTexts};
+use crate::metadata::{Links, Snapshot, WantedTexts};
 
 /// Key of a series in a metric with contexts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use super::Pipeline;
 use super::tests::{Stuck, build};
 use crate::metadata::provider::{Change, ChangeReceiver as _, Condition, Entity, Key, Provider, Target};
 use crate::metadata::registry::Registry;
-use crate::metadata::{InterfaceInfo, Publisher, Tables, WantedTexts};
+use crate::metadata::{InterfaceInfo, Links, Publisher, WantedTexts};
 use crate::source::{Source, Waker};
 
 /// Two endpoints, and their network namespaces.
@@ -83,16 +83,16 @@ impl Bench {
 
     /// Publishes endpoints, of which some have their address.
     fn links_with(&self, endpoints: &[(u16, u32)], listed: &[(u16, u32)]) {
-        let mut tables = Tables::new(&self.symbols);
+        let mut links = Links::new(&self.symbols);
         for &(endpoint, inode) in endpoints {
-            let (name, kind) = (tables.intern(&format!("veth{endpoint}")), InterfaceKind::Endpoint);
-            tables.add_interface(endpoint.into(), InterfaceInfo { name, kind, endpoint });
-            tables.add_namespace(inode, endpoint);
+            let (name, kind) = (links.intern(&format!("veth{endpoint}")), InterfaceKind::Endpoint);
+            links.add_interface(endpoint.into(), InterfaceInfo { name, kind, endpoint });
+            links.add_namespace(inode, endpoint);
         }
         for &(endpoint, _) in listed {
-            tables.add_endpoint_address([10, 0, 0, endpoint as u8].into(), endpoint, false);
+            links.add_endpoint_address([10, 0, 0, endpoint as u8].into(), endpoint, false);
         }
-        self.publisher.publish(tables);
+        self.publisher.publish(links);
     }
 
     /// Lets the pipeline read, after the registry has published.

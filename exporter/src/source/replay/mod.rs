@@ -312,7 +312,7 @@ impl Replay {
 fn learn(path: &str, record: &Record<'_>, symbols: &Symbols, publisher: &Publisher, names: &RecordedNames) {
     match record {
         Record::Metadata(bytes) => match recorded::read(bytes, symbols) {
-            Some(tables) => publisher.publish(tables),
+            Some(links) => publisher.publish(links),
             None => tracing::warn!("{path}: cannot read metadata of a later version; names may be missing"),
         },
         Record::Reason { number, name } => names.learn_reason(*number, name),

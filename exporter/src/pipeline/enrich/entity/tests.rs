@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::{GRACE, Registry};
-use crate::metadata::{InterfaceInfo, Publisher, Snapshot, Tables, WantedTexts};
+use crate::metadata::{InterfaceInfo, Links, Publisher, Snapshot, WantedTexts};
 use crate::pipeline::enrich::{TotalsEnds, Unnamed, ends, enrich, socket, unnamed};
 
 const FROM_ENDPOINT: u8 = 5;
@@ -25,18 +25,18 @@ fn ip(text: &str) -> IpAddr {
 }
 
 /// Endpoints 1 and 2 in namespaces 101 and 102, endpoint 3 without an entity of its namespace.
-fn tables(symbols: &Symbols) -> Tables {
-    let mut tables = Tables::new(symbols);
+fn links(symbols: &Symbols) -> Links {
+    let mut links = Links::new(symbols);
     for endpoint in 1..=3_u16 {
-        let name = tables.intern(&format!("veth{endpoint}"));
-        tables.add_interface(endpoint.into(), InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint });
-        tables.add_namespace(100 + u32::from(endpoint), endpoint);
-        tables.add_endpoint_address([10, 0, 0, endpoint as u8].into(), endpoint, false);
+        let name = links.intern(&format!("veth{endpoint}"));
+        links.add_interface(endpoint.into(), InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint });
+        links.add_namespace(100 + u32::from(endpoint), endpoint);
+        links.add_endpoint_address([10, 0, 0, endpoint as u8].into(), endpoint, false);
     }
-    tables.add_endpoint_address(ip("10.0.9.3"), 3, true);
-    tables.add_host(ip("192.0.2.1"));
-    tables.add_host(ip("192.0.2.77"));
-    tables
+    links.add_endpoint_address(ip("10.0.9.3"), 3, true);
+    links.add_host(ip("192.0.2.1"));
+    links.add_host(ip("192.0.2.77"));
+    links
 }
 
 fn entries() -> Vec<(Key, Target)> {
@@ -65,7 +65,7 @@ fn entries() -> Vec<(Key, Target)> {
 
 fn snapshot() -> Arc<Snapshot> {
     let symbols = Symbols::default();
-    let publisher = Publisher::new(tables(&symbols));
+    let publisher = Publisher::new(links(&symbols));
     let registry = Registry::new(symbols, publisher.clone(), WantedTexts::default());
     registry.replace(Provider::File, entries());
     registry.publish();
@@ -83,16 +83,16 @@ fn last_totals() -> Totals {
 fn totals_keep_name_of_ended_container() {
     // The interface is gone, with its namespace: its last state stays for a while.
     let without_namespace = |symbols: &Symbols| {
-        let mut tables = Tables::new(symbols);
-        let name = tables.intern("veth1");
-        tables.add_interface(1, InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: 1 });
-        tables.add_endpoint_address(ip("10.0.0.1"), 1, true);
-        tables
+        let mut links = Links::new(symbols);
+        let name = links.intern("veth1");
+        links.add_interface(1, InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: 1 });
+        links.add_endpoint_address(ip("10.0.0.1"), 1, true);
+        links
     };
     let without_container = || entries().into_iter().filter(|(key, _)| *key != Key::Namespace(101)).collect();
     for is_link_first in [true, false] {
         let symbols = Symbols::default();
-        let publisher = Publisher::new(tables(&symbols));
+        let publisher = Publisher::new(links(&symbols));
         let registry = Registry::new(symbols.clone(), publisher.clone(), WantedTexts::default());
         registry.replace(Provider::File, entries());
         registry.publish();
@@ -118,14 +118,14 @@ fn totals_keep_name_of_ended_container() {
 #[test]
 fn new_endpoint_has_no_former_name() {
     let symbols = Symbols::default();
-    let publisher = Publisher::new(tables(&symbols));
+    let publisher = Publisher::new(links(&symbols));
     let registry = Registry::new(symbols.clone(), publisher.clone(), WantedTexts::default());
     registry.replace(Provider::File, entries());
     registry.publish();
     registry.replace(Provider::File, entries().split_off(2));
     registry.publish();
     // The next container has the number of the namespace and the address, and no provider knows it yet.
-    let mut next = tables(&symbols);
+    let mut next = links(&symbols);
     let name = next.intern("veth4");
     next.add_interface(4, InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: 4 });
     next.add_namespace(101, 4);
@@ -135,7 +135,7 @@ fn new_endpoint_has_no_former_name() {
     enrich(&mut flow, &names);
     assert_eq!(text(&flow.source, &names), "veth4 0");
     // Nor does an endpoint that is in another namespace now.
-    let mut moved = tables(&symbols);
+    let mut moved = links(&symbols);
     moved.add_namespace(201, 1);
     publisher.publish(moved);
     let names = Arc::clone(publisher.reader().snapshot());
@@ -345,7 +345,7 @@ fn control_group_gives_socket_address() {
 #[test]
 fn spoofed_sources_rename_nothing() {
     let symbols = Symbols::default();
-    let publisher = Publisher::new(tables(&symbols));
+    let publisher = Publisher::new(links(&symbols));
     let registry = Registry::new(symbols.clone(), publisher.clone(), WantedTexts::default());
     registry.replace(Provider::File, entries());
     registry.publish();

@@ -151,15 +151,15 @@ mod tests {
     use super::NameCollector;
     use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
     use crate::metadata::registry::tests::Bench;
-    use crate::metadata::{InterfaceInfo, Tables};
+    use crate::metadata::{InterfaceInfo, Links};
 
     impl Bench {
         /// Publishes an interface 7 and an entity at 10.0.0.1 with this name.
         fn publish(&self, name: &str) {
-            let mut tables = Tables::new(&self.symbols);
-            let symbol = tables.intern(name);
-            tables.add_interface(7, InterfaceInfo { name: symbol, ..InterfaceInfo::default() });
-            self.publisher.publish(tables);
+            let mut links = Links::new(&self.symbols);
+            let symbol = links.intern(name);
+            links.add_interface(7, InterfaceInfo { name: symbol, ..InterfaceInfo::default() });
+            self.publisher.publish(links);
             let entity = Target::Entity(Arc::new(Entity { name: name.to_owned(), ..Entity::default() }));
             self.registry.replace(Provider::File, vec![(Key::Address([10, 0, 0, 1].into()), entity)]);
             self.registry.publish();

@@ -288,7 +288,7 @@ impl Watcher {
     async fn flush(&mut self) -> Result<(), mpsc::error::SendError<LinkEvent>> {
         if std::mem::take(&mut self.is_stale) {
             let Self { symbols, own_inode, table, address_book, retired, .. } = self;
-            self.publisher.publish(snapshot::tables(symbols, *own_inode, table, address_book, retired));
+            self.publisher.publish(snapshot::links(symbols, *own_inode, table, address_book, retired));
             self.notifier.update(&self.table, &self.address_book);
             self.inventory.set(self.table.interfaces());
         }

@@ -74,9 +74,9 @@ impl Default for InterfaceInfo {
     }
 }
 
-/// The tables. They keep the names that they have interned.
+/// The state of links. It keeps the names that it has interned.
 #[derive(Clone, Debug, Default)]
-pub struct Tables {
+pub struct Links {
     symbols: Symbols,
     names: HashMap<Symbol, Arc<Lease>, RandomState>,
     ends: HashMap<u128, EndInfo, RandomState>,
@@ -92,16 +92,16 @@ pub struct Tables {
     world: EndInfo,
 }
 
-impl Tables {
+impl Links {
     /// An empty snapshot: every address is `world`.
     pub fn new(symbols: &Symbols) -> Self {
-        let mut tables = Self { symbols: symbols.clone(), ..Self::default() };
-        tables.host = tables.intern("host");
-        tables.world = EndInfo { name: tables.intern("world"), identity: IDENTITY_WORLD, ..EndInfo::default() };
-        tables
+        let mut links = Self { symbols: symbols.clone(), ..Self::default() };
+        links.host = links.intern("host");
+        links.world = EndInfo { name: links.intern("world"), identity: IDENTITY_WORLD, ..EndInfo::default() };
+        links
     }
 
-    /// Returns the symbol of a name, which lives as long as these tables.
+    /// Returns the symbol of a name, which lives as long as this state.
     pub fn intern(&mut self, name: &str) -> Symbol {
         let lease = self.symbols.lease(name);
         let symbol = lease.symbol();
@@ -109,7 +109,7 @@ impl Tables {
         symbol
     }
 
-    /// The lease of a name that these tables keep.
+    /// The lease of a name that this state keeps.
     pub fn name(&self, symbol: Symbol) -> Option<&Arc<Lease>> {
         self.names.get(&symbol)
     }
@@ -242,7 +242,7 @@ impl Tables {
         self.namespaces.get(&inode).copied()
     }
 
-    /// All watched namespaces: inode, and endpoint id as in [`Tables::namespace`].
+    /// All watched namespaces: inode, and endpoint id as in [`Links::namespace`].
     pub fn namespaces(&self) -> impl Iterator<Item = (u32, u16)> {
         self.namespaces.iter().map(|(&inode, &endpoint)| (inode, endpoint))
     }
@@ -267,7 +267,7 @@ impl Tables {
         self.ends.iter().map(|(&address, &info)| (address, info))
     }
 
-    /// Adds an entry of another snapshot's [`Tables::ends`].
+    /// Adds an entry of another snapshot's [`Links::ends`].
     pub fn restore_end(&mut self, address: u128, info: EndInfo) {
         self.hold(info.name);
         self.ends.insert(address, info);
