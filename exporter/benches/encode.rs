@@ -15,7 +15,7 @@ use eyepiece::export::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
 use eyepiece::export::otlp::logs;
 use eyepiece::export::otlp::logs::LogsConfig;
 use eyepiece::export::otlp::resource::Resource;
-use eyepiece::metadata::{Links, Snapshot};
+use eyepiece::metadata::{Links, NameSnapshot};
 use eyepiece::support::shutdown;
 use eyepiece::support::task_thread::spawn_thread;
 use eyepiece::support::telemetry::Telemetry;
@@ -138,7 +138,7 @@ fn encode() {
     let mut micro = Micro::new("encode");
     let mut links = Links::new(&Symbols::default());
     let flows = flows(&mut links);
-    let names: Arc<dyn BatchNames> = Arc::new(Snapshot::from(links));
+    let names: Arc<dyn BatchNames> = Arc::new(NameSnapshot::from(links));
     let mut encoder = FlowEncoder::new(Arc::new(Interfaces));
     encoder.enter(Some(&names));
     let mut builder = RequestBuilder::new(&resource(), BATCH, usize::MAX);
@@ -252,7 +252,7 @@ fn ours(compression: Compression, max_records: usize) -> (f64, f64) {
     let client = Client::new(&settings, Signal::Logs).expect("good settings");
     let mut links = Links::new(&Symbols::default());
     let flows = flows(&mut links).into_iter().map(Observed::Flow).collect();
-    let batch = Batch::with_names(flows, Arc::new(Snapshot::from(links)));
+    let batch = Batch::with_names(flows, Arc::new(NameSnapshot::from(links)));
     let (telemetry, names) = (Telemetry::default(), Arc::new(Interfaces));
     let config = LogsConfig { max_records, ..LogsConfig::default() };
     let (queue, exporter) = logs::build(&config, &resource(), names, client, &telemetry);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use eyepiece::metadata::provider::{Change, ChangeReceiver as _, Entity, Key, Provider, Target};
 use eyepiece::metadata::registry::Registry;
-use eyepiece::metadata::{InterfaceInfo, Links, Publisher, Snapshot, WantedTexts};
+use eyepiece::metadata::{InterfaceInfo, Links, NameSnapshot, Publisher, WantedTexts};
 use eyepiece::pipeline::enrich::enrich;
 use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow};
 use eyepiece_flow::interner::Symbols;
@@ -106,7 +106,7 @@ fn entities(micro: &mut Micro) {
                 (ip.source, ip.destination) = (any(number * 2), any(number * 2 + 1));
             }
         }
-        let unnamed = Snapshot::from(Links::new(&Symbols::default()));
+        let unnamed = NameSnapshot::from(Links::new(&Symbols::default()));
         let before = micro.measure(&format!("{addresses} addresses, without entities"), FLOWS, || {
             for flow in &mut flows {
                 black_box(enrich(black_box(flow), &unnamed));

@@ -8,7 +8,7 @@ mod served;
 
 use std::sync::Arc;
 
-use eyepiece::metadata::{InterfaceInfo, Links, Snapshot};
+use eyepiece::metadata::{InterfaceInfo, Links, NameSnapshot};
 use eyepiece::serve::grpc::Limits;
 use eyepiece::serve::observer::ring::{MAX_CAPACITY, Ring, Writer};
 use eyepiece::support::{server_runtime, shutdown};
@@ -70,7 +70,7 @@ fn names() -> Arc<dyn BatchNames> {
     let mut links = Links::new(&Symbols::default());
     let name = links.intern("veth0");
     links.add_interface(4, InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: 12 });
-    Arc::new(Snapshot::from(links))
+    Arc::new(NameSnapshot::from(links))
 }
 
 /// Writing batches to the ring compared with dropping them: both free what they make.

@@ -13,17 +13,17 @@ pub mod kubernetes;
 mod label_identity;
 mod links;
 pub mod local;
+mod name_snapshot;
 pub mod provider;
 mod publish;
 pub mod recorded;
 #[cfg(test)]
 mod recorder;
 pub mod registry;
-mod snapshot;
 
 pub use context_names::WantedTexts;
 pub use entities::{Entities, EntityLink};
 pub use label_identity::identity_of_labels;
 pub use links::{EndInfo, EndKind, IDENTITY_HOST, IDENTITY_WORLD, InterfaceInfo, Links};
+pub use name_snapshot::NameSnapshot;
 pub use publish::{Publisher, Reader};
-pub use snapshot::Snapshot;

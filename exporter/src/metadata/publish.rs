@@ -7,19 +7,19 @@ use tokio::sync::Notify;
 
 use super::entities::Entities;
 use super::links::Links;
-use super::snapshot::Snapshot;
+use super::name_snapshot::NameSnapshot;
 use crate::support::lock::lock;
 
 #[derive(Debug, Default)]
 struct Cell {
     /// The number of the current snapshot.
     number: AtomicU64,
-    current: Mutex<Arc<Snapshot>>,
+    current: Mutex<Arc<NameSnapshot>>,
     changed: Notify,
 }
 
 impl Cell {
-    fn current(&self) -> MutexGuard<'_, Arc<Snapshot>> {
+    fn current(&self) -> MutexGuard<'_, Arc<NameSnapshot>> {
         lock(&self.current)
     }
 }
@@ -39,15 +39,15 @@ impl Publisher {
     /// Replaces the state of links; readers get it at their next [`Reader::refresh`].
     pub fn publish(&self, links: Links) {
         let links = Arc::new(links);
-        self.replace(|current| Snapshot::new(links, Arc::clone(current.entities()), current));
+        self.replace(|current| NameSnapshot::new(links, Arc::clone(current.entities()), current));
     }
 
     /// Replaces the entities of providers.
     pub(super) fn publish_entities(&self, entities: Arc<Entities>) {
-        self.replace(|current| Snapshot::new(Arc::clone(current.links()), entities, current));
+        self.replace(|current| NameSnapshot::new(Arc::clone(current.links()), entities, current));
     }
 
-    fn replace(&self, change: impl FnOnce(&Snapshot) -> Snapshot) {
+    fn replace(&self, change: impl FnOnce(&NameSnapshot) -> NameSnapshot) {
         let old = {
             let mut current = self.0.current();
             let new = Arc::new(change(&current));
@@ -82,13 +82,13 @@ impl Publisher {
 pub struct Reader {
     cell: Arc<Cell>,
     number: u64,
-    snapshot: Arc<Snapshot>,
+    snapshot: Arc<NameSnapshot>,
 }
 
 impl Reader {
     /// The newest snapshot; one atomic load if it is the one at hand. Called once per batch.
     #[inline]
-    pub fn refresh(&mut self) -> &Arc<Snapshot> {
+    pub fn refresh(&mut self) -> &Arc<NameSnapshot> {
         if self.cell.number.load(Ordering::Acquire) != self.number {
             let current = self.cell.current();
             self.number = self.cell.number.load(Ordering::Acquire);
@@ -100,7 +100,7 @@ impl Reader {
     }
 
     /// The snapshot at hand.
-    pub const fn snapshot(&self) -> &Arc<Snapshot> {
+    pub const fn snapshot(&self) -> &Arc<NameSnapshot> {
         &self.snapshot
     }
 }

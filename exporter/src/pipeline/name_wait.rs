@@ -13,7 +13,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::enrich::TotalsEnds;
-use crate::metadata::Snapshot;
+use crate::metadata::NameSnapshot;
 
 /// How long the packets of a new endpoint wait, in ns: several times what docker needs to report a start.
 const PATIENCE: u64 = 500_000_000;
@@ -87,7 +87,7 @@ impl NameWait {
     /// Takes an address that an endpoint sends from, unless the endpoint had its first packet long ago: what sends from
     /// many addresses delays no more than its first ones.
     #[cold]
-    pub(super) fn add_address(&mut self, address: IpAddr, endpoint: u16, names: &Snapshot, now: u64) {
+    pub(super) fn add_address(&mut self, address: IpAddr, endpoint: u16, names: &NameSnapshot, now: u64) {
         if names.names_endpoints() && self.is_new(endpoint, now) && self.new_addresses.len() < MAX_ADDRESSES {
             self.new_addresses.insert(address, endpoint);
             self.last_added = now;
@@ -107,7 +107,7 @@ impl NameWait {
         &mut self,
         ends: [&End; 2],
         addresses: [Option<IpAddr>; 2],
-        names: &Snapshot,
+        names: &NameSnapshot,
         now: u64,
     ) -> Option<Awaited> {
         if !names.names_endpoints() || self.queue.len() >= MAX_WAITING {
@@ -130,7 +130,7 @@ impl NameWait {
     }
 
     /// Takes the first one if its ends have names, or have waited long enough.
-    pub(super) fn take_ready(&mut self, names: &Snapshot, now: u64) -> Option<(Awaited, Waiting)> {
+    pub(super) fn take_ready(&mut self, names: &NameSnapshot, now: u64) -> Option<(Awaited, Waiting)> {
         let (awaited, waiting) = self.queue.front()?;
         let (awaited, addresses) = (*awaited, waiting.addresses());
         if self.is_ready(&awaited, addresses, names, now) { self.take_first() } else { None }
@@ -142,11 +142,11 @@ impl NameWait {
     }
 
     /// Forgets endpoints that are gone: their numbers may be used again.
-    pub(super) fn expire(&mut self, names: &Snapshot) {
+    pub(super) fn expire(&mut self, names: &NameSnapshot) {
         self.first_seen.retain(|&endpoint, _| names.links().has_endpoint(endpoint));
     }
 
-    fn is_ready(&mut self, awaited: &Awaited, addresses: [Option<IpAddr>; 2], names: &Snapshot, now: u64) -> bool {
+    fn is_ready(&mut self, awaited: &Awaited, addresses: [Option<IpAddr>; 2], names: &NameSnapshot, now: u64) -> bool {
         let mut is_ready = true;
         for (at, address) in addresses.iter().enumerate() {
             let (endpoint, sender) = (awaited.endpoints[at], awaited.senders[at]);

@@ -24,7 +24,7 @@ use super::hooks::{Hooks, Next};
 use super::metrics::{Aggregation, Snapshot};
 use super::name_wait::{Awaited, NameWait, Waiting};
 use super::peer_names::PeerNameCache;
-use crate::metadata::{Links, Reader, Snapshot as NameSnapshot};
+use crate::metadata::{Links, NameSnapshot, Reader};
 use crate::source::Source;
 use crate::support::decode_errors::ExampleRecorder;
 use crate::support::telemetry::Telemetry;

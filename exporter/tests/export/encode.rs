@@ -7,7 +7,7 @@ use eyepiece::export::otlp::encode::{FlowEncoder, LogsRequest, Pushed, RequestBu
 use eyepiece::export::otlp::resource::Resource;
 use eyepiece::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
 use eyepiece::metadata::registry::Registry;
-use eyepiece::metadata::{Links, Publisher, Snapshot, WantedTexts};
+use eyepiece::metadata::{Links, NameSnapshot, Publisher, WantedTexts};
 use eyepiece::pipeline::enrich::enrich;
 use eyepiece_flow::cilium_release::Release;
 use eyepiece_flow::event::KernelDrop;
@@ -49,7 +49,7 @@ impl NameLookup for Kernel {
 fn named(symbols: &Symbols, names: &[&str]) -> (Arc<dyn BatchNames>, Vec<Symbol>) {
     let mut links = Links::new(symbols);
     let symbols = names.iter().map(|name| links.intern(name)).collect();
-    (Arc::new(Snapshot::from(links)), symbols)
+    (Arc::new(NameSnapshot::from(links)), symbols)
 }
 
 fn decode(flow: &Flow, symbols: &Symbols) -> LogRecord {

@@ -225,7 +225,7 @@ async fn requests_stay_below_four_mebibytes() {
         // In the attribute and in the body: 1.2 MiB a record, and 4 MiB for those that can't be sent.
         flow.source.name = if index % 5 == 4 { beyond } else { huge };
     }
-    let batch_names = std::sync::Arc::new(eyepiece::metadata::Snapshot::from(links));
+    let batch_names = std::sync::Arc::new(eyepiece::metadata::NameSnapshot::from(links));
     sink.try_send(eyepiece_flow::record::Batch::with_names(flows, batch_names));
     stop.send_replace(Some(tokio::time::Instant::now() + TIMEOUT));
     task.await.unwrap();

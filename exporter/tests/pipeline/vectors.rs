@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use eyepiece::metadata::Snapshot;
+use eyepiece::metadata::NameSnapshot;
 use eyepiece::pipeline::enrich;
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::decode;
@@ -53,7 +53,7 @@ enum Outcome {
 }
 
 /// Compares all rows, without names or in a world.
-fn compare(reference: &str, world: Option<Arc<Snapshot>>) -> Counts {
+fn compare(reference: &str, world: Option<Arc<NameSnapshot>>) -> Counts {
     let ends_are_known = world.is_some();
     let decoder = Decoder { ends_are_known, names: world.unwrap_or_default(), pairing: RefCell::default() };
     let mut differences = Vec::new();
@@ -149,7 +149,7 @@ const REFUSALS: [&str; 5] =
 
 struct Decoder {
     ends_are_known: bool,
-    names: Arc<Snapshot>,
+    names: Arc<NameSnapshot>,
     pairing: RefCell<Pairing>,
 }
 

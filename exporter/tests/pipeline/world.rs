@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use eyepiece::metadata::provider::{ChangeReceiver as _, Entity, EntityKind, Key, Provider, Target};
 use eyepiece::metadata::registry::Registry;
-use eyepiece::metadata::{InterfaceInfo, Links, Publisher, Snapshot, WantedTexts};
+use eyepiece::metadata::{InterfaceInfo, Links, NameSnapshot, Publisher, WantedTexts};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::l7::cluster_name;
 use eyepiece_flow::metadata::{EndMetadata, Service, Workload};
@@ -19,7 +19,7 @@ const FIRST_ENDPOINT: u32 = 100_000;
 const WORLD: &str = include_str!("../../../tests/vectors/world.json");
 
 /// The world as one snapshot. Each endpoint has a network namespace with its number.
-pub(crate) fn snapshot() -> Arc<Snapshot> {
+pub(crate) fn snapshot() -> Arc<NameSnapshot> {
     let world: Value = serde_json::from_str(WORLD).expect("JSON");
     let symbols = Symbols::default();
     let (mut links, mut entries, mut seen) = (Links::new(&symbols), Vec::new(), Vec::new());

@@ -179,7 +179,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{DAY, ExportCounters, LogEvents, Paint, build};
-    use crate::metadata::{Links, Snapshot};
+    use crate::metadata::{Links, NameSnapshot};
     use crate::support::shutdown;
     use crate::support::telemetry::Telemetry;
     use eyepiece_config::Signal;
@@ -218,7 +218,7 @@ mod tests {
         let out = (pipe.clone(), Paint(false));
         let (sink, printer) = build(100_000, LogEvents::default(), Arc::new(NoLookup), out, &telemetry);
         let (_sender, receiver) = shutdown::channel();
-        let names: Arc<dyn BatchNames> = Arc::new(Snapshot::from(links));
+        let names: Arc<dyn BatchNames> = Arc::new(NameSnapshot::from(links));
         for &records in batches {
             let flows = vec![Observed::Flow(flow.clone()); records];
             sink.try_send(Batch::with_names(flows, Arc::clone(&names)));

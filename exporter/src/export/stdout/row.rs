@@ -149,7 +149,7 @@ mod tests {
 
     use super::{FlowTexts, Paint, Row, clock};
     use crate::export::text::flow_line::FlowTextLookup;
-    use crate::metadata::{Links, Snapshot};
+    use crate::metadata::{Links, NameSnapshot};
 
     fn row(source: &str, destination: &str, what: &str) -> Row {
         let [source, destination, what] = [source, destination, what].map(str::to_owned);
@@ -201,7 +201,7 @@ mod tests {
         flow.ethernet = Some(Ethernet { source: [2, 0, 0, 0, 0, 1], destination: [255; 6] });
         let mut links = Links::new(&Symbols::default());
         flow.destination.name = links.intern("web\u{1b}");
-        let names: Arc<dyn BatchNames> = Arc::new(Snapshot::from(links));
+        let names: Arc<dyn BatchNames> = Arc::new(NameSnapshot::from(links));
         change(&mut flow);
         let (mut texts, mut row) = (FlowTexts::default(), Row::default());
         let mut lookup = FlowTextLookup::new(Arc::new(Machine));

@@ -288,7 +288,7 @@ mod tests {
     use eyepiece_tests::sample;
 
     use super::{FlowTextLookup, FlowTexts, write};
-    use crate::metadata::{Links, Snapshot};
+    use crate::metadata::{Links, NameSnapshot};
 
     struct Fixed;
 
@@ -315,7 +315,7 @@ mod tests {
         flow.l4 = L4::Tcp { source_port: 40_000, destination_port: 80, flags: TcpFlags(TcpFlags::SYN) };
         let mut links = Links::new(&Symbols::default());
         change(&mut flow, &mut links);
-        let names: Arc<dyn BatchNames> = Arc::new(Snapshot::from(links));
+        let names: Arc<dyn BatchNames> = Arc::new(NameSnapshot::from(links));
         let mut texts = FlowTexts::default();
         let mut lookup = FlowTextLookup::new(Arc::new(Fixed));
         lookup.enter(Some(&names));

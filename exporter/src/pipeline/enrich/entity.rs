@@ -8,7 +8,7 @@ use eyepiece_flow::interner::Symbol;
 use eyepiece_flow::protocol;
 use eyepiece_wire::Hook;
 
-use crate::metadata::{EntityLink, IDENTITY_HOST, IDENTITY_WORLD, Snapshot};
+use crate::metadata::{EntityLink, IDENTITY_HOST, IDENTITY_WORLD, NameSnapshot};
 
 /// The keys of an end's entity, beside its endpoint.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,7 +26,7 @@ struct Hints<'a> {
 
 /// Names both ends of a flow, whose endpoints are known. Returns whether no provider names one of the endpoints.
 #[inline]
-pub(super) fn name_flow(flow: &mut Flow, names: &Snapshot) -> bool {
+pub(super) fn name_flow(flow: &mut Flow, names: &NameSnapshot) -> bool {
     if names.has_no_entities() {
         return flow.source.endpoint != 0 || flow.destination.endpoint != 0;
     }
@@ -51,7 +51,7 @@ pub(super) fn name_flow(flow: &mut Flow, names: &Snapshot) -> bool {
 }
 
 /// Names both ends of totals, as [`name_flow`].
-pub(super) fn name_totals(totals: &Totals, from: &mut End, to: &mut End, names: &Snapshot) -> bool {
+pub(super) fn name_totals(totals: &Totals, from: &mut End, to: &mut End, names: &NameSnapshot) -> bool {
     if names.has_no_entities() {
         return from.endpoint != 0 || to.endpoint != 0;
     }
@@ -82,7 +82,7 @@ impl Unnamed {
 /// Why the local ends of a flow of the datapath, source and destination, have no entity; `None` for one that has, and
 /// while no provider has any entry.
 #[inline]
-pub fn unnamed(flow: &Flow, names: &Snapshot) -> [Option<Unnamed>; 2] {
+pub fn unnamed(flow: &Flow, names: &NameSnapshot) -> [Option<Unnamed>; 2] {
     let Some(traffic) = &flow.traffic else { return [None; 2] };
     if flow.source.entity != 0 && flow.destination.entity != 0 || names.has_no_entities() {
         return [None; 2];
@@ -111,7 +111,7 @@ fn by_socket<'a>(traffic: &TrafficDelta, source: (&End, &mut Hints<'a>), destina
 }
 
 /// Names the end of an event that has its endpoint only.
-pub(super) fn name_endpoint(end: &mut End, names: &Snapshot) {
+pub(super) fn name_endpoint(end: &mut End, names: &NameSnapshot) {
     name(end, Hints::default(), names);
 }
 
@@ -144,7 +144,7 @@ fn hints<'a>(
 /// Sets name and entity of an end, and the identity if the datapath gave none. Returns whether it is an endpoint that no
 /// provider names by its network namespace: an address may still be that of its former owner.
 #[inline]
-fn name(end: &mut End, hints: Hints<'_>, names: &Snapshot) -> bool {
+fn name(end: &mut End, hints: Hints<'_>, names: &NameSnapshot) -> bool {
     let of_endpoint = names.entity_of_endpoint(end.endpoint).filter(|_| end.endpoint != 0);
     let is_unnamed = of_endpoint.is_none() && end.endpoint != 0;
     let Some(EntityLink { entity, name, identity }) = of_endpoint.or_else(|| find(end, hints, names)) else {
@@ -163,7 +163,7 @@ fn name(end: &mut End, hints: Hints<'_>, names: &Snapshot) -> bool {
 
 /// Finds the entity of an end by its control group or address, else by the identity that its datapath gave it.
 #[inline]
-fn find(end: &End, hints: Hints<'_>, names: &Snapshot) -> Option<EntityLink> {
+fn find(end: &End, hints: Hints<'_>, names: &NameSnapshot) -> Option<EntityLink> {
     let Hints { address, service, control_group, process, is_identity_ours } = hints;
     if end.endpoint != 0 {
         return names.entity_at_address_of(end.endpoint, address?, service);

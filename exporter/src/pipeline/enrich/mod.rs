@@ -12,7 +12,7 @@ use eyepiece_flow::event::Totals;
 use eyepiece_flow::flow::{Direction, EVENT_DROP, End, Flow};
 use eyepiece_wire::Hook;
 
-use crate::metadata::{EndInfo, EndKind, IDENTITY_WORLD, Links, Snapshot};
+use crate::metadata::{EndInfo, EndKind, IDENTITY_WORLD, Links, NameSnapshot};
 
 /// Observation point of packets that an endpoint receives (Cilium `pkg/monitor/api`, `TraceToLxc`).
 const TO_ENDPOINT: u8 = 0;
@@ -35,7 +35,7 @@ pub struct Enriched {
 /// identity that is set stays. A flow without addresses gets that end only. Events of another datapath are filled in
 /// as in Hubble: by addresses alone. An access-log record has its ends already.
 #[inline]
-pub fn enrich(flow: &mut Flow, names: &Snapshot) -> Enriched {
+pub fn enrich(flow: &mut Flow, names: &NameSnapshot) -> Enriched {
     let links = &**names.links();
     if flow.traffic.is_none() && flow.kernel_drop.is_none() {
         foreign(flow, links);
@@ -77,7 +77,7 @@ pub fn enrich(flow: &mut Flow, names: &Snapshot) -> Enriched {
 
 /// Names the ends of a flow anew that was enriched with an older snapshot. Its endpoints stay; an end without one is the
 /// endpoint that was seen to send from its address, once the address is listed there (`senders`, 0 = none).
-pub fn rename(flow: &mut Flow, senders: [u16; 2], names: &Snapshot) {
+pub fn rename(flow: &mut Flow, senders: [u16; 2], names: &NameSnapshot) {
     let (source, destination) = flow.ip.as_ref().map(|ip| (&ip.source, &ip.destination)).unzip();
     reset(&mut flow.source, source, senders[0], names.links());
     reset(&mut flow.destination, destination, senders[1], names.links());
@@ -85,7 +85,7 @@ pub fn rename(flow: &mut Flow, senders: [u16; 2], names: &Snapshot) {
 }
 
 /// Names the ends of totals anew, as [`rename`].
-pub fn rename_totals(totals: &Totals, ends: &mut TotalsEnds, senders: [u16; 2], names: &Snapshot) {
+pub fn rename_totals(totals: &Totals, ends: &mut TotalsEnds, senders: [u16; 2], names: &NameSnapshot) {
     let (source, destination) = totals.addresses.as_ref().map(|(source, destination)| (source, destination)).unzip();
     reset(&mut ends.source, source, senders[0], names.links());
     reset(&mut ends.destination, destination, senders[1], names.links());
@@ -140,7 +140,7 @@ fn foreign(flow: &mut Flow, links: &Links) {
 /// Fills in the address of a socket event's own end, by its control group. Returns false if the group, or an address of
 /// the event's family in it, is unknown.
 #[inline]
-pub fn socket(flow: &mut Flow, names: &Snapshot) -> bool {
+pub fn socket(flow: &mut Flow, names: &NameSnapshot) -> bool {
     let (Some(sock), Some(ip)) = (&flow.sock, &mut flow.ip) else { return true };
     let Some(address) = names.address_of_control_group(sock.cgroup, ip.version) else { return false };
     if sock.point.is_reverse() {
@@ -154,7 +154,7 @@ pub fn socket(flow: &mut Flow, names: &Snapshot) -> bool {
 }
 
 /// Fills in the endpoint of a debug message.
-pub fn debug(event: &mut DebugEvent, names: &Snapshot) {
+pub fn debug(event: &mut DebugEvent, names: &NameSnapshot) {
     if event.source.endpoint != 0 {
         event.source.name = names.links().endpoint_name(event.source.endpoint);
         entity::name_endpoint(&mut event.source, names);
@@ -173,7 +173,7 @@ pub struct TotalsEnds {
 }
 
 /// Returns the ends of totals, by the rules of [`enrich`], and whether no provider names one of their endpoints.
-pub fn ends(totals: &Totals, names: &Snapshot) -> (TotalsEnds, bool) {
+pub fn ends(totals: &Totals, names: &NameSnapshot) -> (TotalsEnds, bool) {
     let links = &**names.links();
     let (mut source, mut destination) = match &totals.addresses {
         Some((source, destination)) => (Some(links.end(source)), Some(links.end(destination))),
@@ -229,7 +229,7 @@ mod tests {
     use eyepiece_wire::{Hook, InterfaceKind};
 
     use super::{Enriched, Links, enrich};
-    use crate::metadata::{InterfaceInfo, Snapshot};
+    use crate::metadata::{InterfaceInfo, NameSnapshot};
 
     /// When all packets pass.
     const TIME: u64 = 1_700_000_000_000_000_000;
@@ -279,7 +279,7 @@ mod tests {
     fn ends_and_direction_follow_hooks() {
         use Direction::{Egress, Ingress, Unknown};
         let symbols = Symbols::default();
-        let names = Snapshot::from(links(&symbols));
+        let names = NameSnapshot::from(links(&symbols));
         let ends = |source, destination| Some((source, destination));
         for (row, (flow, source, destination, direction, is_new_address)) in [
             // From an endpoint with its own address, and the reply at its other hook.
@@ -352,7 +352,7 @@ mod tests {
     fn other_datapaths_use_addresses_alone() {
         use Direction::{Egress, Ingress};
         let symbols = Symbols::default();
-        let names = Snapshot::from(links(&symbols));
+        let names = NameSnapshot::from(links(&symbols));
         let text =
             |end: eyepiece_flow::flow::End| format!("{} {} {}", end.endpoint, symbols.text(end.name), end.identity);
         for (source, destination, ends, direction) in [

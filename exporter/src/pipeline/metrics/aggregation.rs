@@ -18,7 +18,7 @@ use super::metric_contexts::{Contexts, EndContexts, LabelSet, MetricContexts};
 use super::series::{SeriesLeases, Slot, Table};
 use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, PointNames, Snapshot};
 use super::view::{Members, SeriesKey, Tables, View, interface_name};
-use crate::metadata::Snapshot as NameSnapshot;
+use crate::metadata::NameSnapshot;
 
 /// Default limit of a metric's series: that of OpenTelemetry's SDKs.
 pub const MAX_SERIES: usize = 2000;

@@ -11,7 +11,7 @@ use super::ends::{PackedAddress, PackedEnd, PackedValue};
 use super::metric_contexts::{Contexts, EndContexts};
 use crate::metadata::context_names::ContextNames;
 use crate::metadata::entity_labels::EntityLabels;
-use crate::metadata::{Snapshot, WantedTexts};
+use crate::metadata::{NameSnapshot, WantedTexts};
 
 /// How a view names one end.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl EndView {
         end: &End,
         direction: Direction,
         address: Option<&IpAddr>,
-        names: &Snapshot,
+        names: &NameSnapshot,
     ) -> PackedEnd {
         let (contexts, names) = match end.entity {
             0 => (&self.without_entity, ContextNames::NONE),

@@ -18,7 +18,7 @@ use super::ends::{ContextLabels, PackedEnds, Projection, Value};
 use super::labels::{PackedLabels, interface_labels};
 use super::metric_contexts::{Contexts, EndContexts};
 use super::series::{NONE, SeriesLeases, Table};
-use crate::metadata::{Links, Snapshot, WantedTexts};
+use crate::metadata::{Links, NameSnapshot, WantedTexts};
 
 /// Key of a series in a metric with contexts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub(super) struct Tables {
     /// Has the names of ends, which new series hold.
     pub(super) symbols: Symbols,
     /// The names that the events refer to.
-    pub(super) names: Arc<Snapshot>,
+    pub(super) names: Arc<NameSnapshot>,
     /// Arrival time of the current events, ns since the Unix epoch.
     pub(super) now: u64,
     pub(super) drop: Table<SeriesKey>,
@@ -263,7 +263,7 @@ impl View {
     #[inline]
     fn ends(
         &self,
-        names: &Snapshot,
+        names: &NameSnapshot,
         ends: [&End; 2],
         direction: Direction,
         addresses: [Option<&IpAddr>; 2],

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::{GRACE, Registry};
-use crate::metadata::{InterfaceInfo, Links, Publisher, Snapshot, WantedTexts};
+use crate::metadata::{InterfaceInfo, Links, NameSnapshot, Publisher, WantedTexts};
 use crate::pipeline::enrich::{TotalsEnds, Unnamed, ends, enrich, socket, unnamed};
 
 const FROM_ENDPOINT: u8 = 5;
@@ -63,7 +63,7 @@ fn entries() -> Vec<(Key, Target)> {
     .collect()
 }
 
-fn snapshot() -> Arc<Snapshot> {
+fn snapshot() -> Arc<NameSnapshot> {
     let symbols = Symbols::default();
     let publisher = Publisher::new(links(&symbols));
     let registry = Registry::new(symbols, publisher.clone(), WantedTexts::default());
@@ -155,7 +155,7 @@ fn flow(point: u8, endpoint: u16, source: &str, destination: &str) -> Flow {
     flow
 }
 
-fn text(end: &End, names: &Snapshot) -> String {
+fn text(end: &End, names: &NameSnapshot) -> String {
     format!("{} {}", names.end(end).map(|name| &**name).unwrap_or_default(), end.identity)
 }
 
@@ -208,7 +208,7 @@ fn local_ends_without_entity_are_counted() {
         (traffic.hook, traffic.cgroup) = (Hook::FromEndpoint, group);
         enrich(&mut flow, &names);
         assert_eq!(unnamed(&flow, &names), expected, "{source} {destination} {group}");
-        assert_eq!(unnamed(&flow, &Snapshot::default()), none, "no provider has anything");
+        assert_eq!(unnamed(&flow, &NameSnapshot::default()), none, "no provider has anything");
     }
 }
 

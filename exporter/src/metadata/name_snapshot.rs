@@ -17,14 +17,14 @@ use super::provider::Entity;
 
 /// The state of links and the entities of providers at one time. Snapshots share the parts that did not change.
 #[derive(Clone, Debug, Default)]
-pub struct Snapshot {
+pub struct NameSnapshot {
     links: Arc<Links>,
     entities: Arc<Entities>,
     /// Entities of endpoints, by the network namespaces of both parts.
     endpoints: HashMap<u16, EntityLink, RandomState>,
 }
 
-impl Snapshot {
+impl NameSnapshot {
     /// Joins the state of links and the entities of providers. An endpoint that has ended keeps its entity of the snapshot
     /// before, as long as both are there: its number is not used again so soon, unlike that of its namespace.
     pub(super) fn new(links: Arc<Links>, entities: Arc<Entities>, before: &Self) -> Self {
@@ -139,7 +139,7 @@ impl EntityFields for Relabeled {
     }
 }
 
-impl Snapshot {
+impl NameSnapshot {
     /// Whose labels an end with an entity has. An endpoint's are its own.
     fn labels(&self, end: &End, entity: &Entity) -> Labels<'_> {
         if !self.entities.has_identities() || end.endpoint != 0 || end.identity == 0 {
@@ -154,13 +154,13 @@ impl Snapshot {
     }
 }
 
-impl From<Links> for Snapshot {
+impl From<Links> for NameSnapshot {
     fn from(links: Links) -> Self {
         Self::new(Arc::new(links), Arc::default(), &Self::default())
     }
 }
 
-impl BatchNames for Snapshot {
+impl BatchNames for NameSnapshot {
     fn end(&self, end: &End) -> Option<&Arc<str>> {
         let of_links = || self.links.name(end.name).map(|lease| lease.text());
         self.entities.name(end.entity).or_else(of_links)
