@@ -42,7 +42,7 @@ struct Identity {
 
 /// The pods and addresses.
 #[derive(Debug, Default)]
-pub(super) struct World {
+pub(super) struct AgentState {
     addresses: HashMap<Key, Address>,
     /// Keys of each pod's addresses.
     keys: HashMap<Pod, HashSet<Key>>,
@@ -55,7 +55,7 @@ pub(super) struct World {
     refused: u64,
 }
 
-impl World {
+impl AgentState {
     /// The number of addresses and prefixes.
     pub(super) fn count(&self) -> usize {
         self.addresses.len()
@@ -236,7 +236,7 @@ fn key(cidr: &str) -> Option<Key> {
 mod tests {
     use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification};
 
-    use super::World;
+    use super::AgentState;
     use crate::metadata::provider::{Change, Key, Target};
 
     fn event(kind: AgentEventKind, notification: Notification) -> AgentEvent {
@@ -292,7 +292,7 @@ mod tests {
             EndpointCreated, EndpointDeleted, EndpointRegenerateFailure, EndpointRegenerateSuccess, IpcacheDeleted,
             IpcacheUpserted,
         };
-        let mut world = World::default();
+        let mut state = AgentState::default();
         let labels = ["k8s:io.cilium.k8s.policy.cluster=east", "k8s:app=web"];
         let sorted = "[k8s:app=web k8s:io.cilium.k8s.policy.cluster=east] east";
         for (row, event, expected) in [
@@ -368,29 +368,29 @@ mod tests {
             ),
             ("former pod's labels", endpoint(EndpointCreated, 9, "web", &labels), vec![]),
         ] {
-            assert_eq!(lines(&world.observe(&event)), expected, "{row}");
+            assert_eq!(lines(&state.observe(&event)), expected, "{row}");
         }
         let start = event(AgentEventKind::AgentStarted, Notification::AgentStart { time: None });
-        assert_eq!(world.observe(&start), []);
-        assert_eq!((world.count(), world.keys.len(), world.take_refused()), (6, 1, 0));
+        assert_eq!(state.observe(&start), []);
+        assert_eq!((state.count(), state.keys.len(), state.take_refused()), (6, 1, 0));
     }
 
     #[test]
     fn endpoints_beyond_limit_are_refused() {
-        let mut world = World::default();
+        let mut state = AgentState::default();
         for id in 0..super::MAX_ENDPOINTS as u64 + 2 {
-            world.observe(&endpoint(AgentEventKind::EndpointCreated, id, "web", &[]));
+            state.observe(&endpoint(AgentEventKind::EndpointCreated, id, "web", &[]));
         }
-        assert_eq!((world.endpoints.len(), world.take_refused()), (super::MAX_ENDPOINTS, 2));
+        assert_eq!((state.endpoints.len(), state.take_refused()), (super::MAX_ENDPOINTS, 2));
     }
 
     #[test]
     fn labels_stay_with_other_endpoint() {
-        let mut world = World::default();
-        world.observe(&ipcache(AgentEventKind::IpcacheUpserted, "10.0.0.7/32", 400, "web"));
-        world.observe(&endpoint(AgentEventKind::EndpointCreated, 7, "web", &["k8s:app=web"]));
-        world.observe(&endpoint(AgentEventKind::EndpointCreated, 8, "web", &["k8s:app=web"]));
-        assert_eq!(world.observe(&endpoint(AgentEventKind::EndpointDeleted, 7, "web", &[])), []);
-        assert_eq!(world.observe(&endpoint(AgentEventKind::EndpointDeleted, 8, "web", &[])).len(), 1);
+        let mut state = AgentState::default();
+        state.observe(&ipcache(AgentEventKind::IpcacheUpserted, "10.0.0.7/32", 400, "web"));
+        state.observe(&endpoint(AgentEventKind::EndpointCreated, 7, "web", &["k8s:app=web"]));
+        state.observe(&endpoint(AgentEventKind::EndpointCreated, 8, "web", &["k8s:app=web"]));
+        assert_eq!(state.observe(&endpoint(AgentEventKind::EndpointDeleted, 7, "web", &[])), []);
+        assert_eq!(state.observe(&endpoint(AgentEventKind::EndpointDeleted, 8, "web", &[])).len(), 1);
     }
 }

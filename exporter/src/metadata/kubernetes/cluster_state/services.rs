@@ -8,7 +8,7 @@ use eyepiece_flow::protocol;
 use eyepiece_semconv::attribute;
 
 use super::claims::{Class, Rank};
-use super::state::{Dropped, MAX_NAME, Names, ServiceRecord, Slice, World, check_limit};
+use super::state::{ClusterState, Dropped, MAX_NAME, Names, ServiceRecord, Slice, check_limit};
 use crate::metadata::kubernetes::objects::{self, EndpointSlice, Kind, SERVICE_NAME};
 use crate::metadata::provider::{Entity, EntityKind, Key};
 
@@ -38,7 +38,7 @@ fn keys(service: &objects::Service) -> Box<[Key]> {
     keys.into()
 }
 
-impl World {
+impl ClusterState {
     pub(super) fn set_service(&mut self, service: &objects::Service) -> Result<(), Dropped> {
         let Names { uid, name, namespace } = Names::of(&service.metadata).ok_or(Dropped::Invalid)?;
         let known = self.services.get(uid);

@@ -38,7 +38,7 @@ pub(crate) struct Scope {
 
 /// Everything that was listed and watched.
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct ClusterState {
     pub(super) scope: Scope,
     /// The number of each kind's last listing.
     pub(super) listings: [u32; Kind::ALL.len()],
@@ -167,8 +167,8 @@ impl PodRecord {
     }
 }
 
-impl World {
-    /// An empty world.
+impl ClusterState {
+    /// An empty state.
     pub(crate) fn new(scope: Scope) -> Self {
         Self {
             scope,
