@@ -253,7 +253,7 @@ fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, clients: &[Client], settle: i
         learn: Box::new(|_, _: IpAddr, _| {}),
         learn_process: Box::new(|_| {}),
         aggregation: Aggregation::new(metrics::Config::default(), unix_now()),
-        hooks: Vec::new(),
+        event_handlers: Vec::new(),
         sinks,
         telemetry: Telemetry::default(),
         now: unix_now,

@@ -114,7 +114,7 @@ fn start(path: &Path, telemetry: &Telemetry) -> (pipeline::Handle, std::thread::
         learn: Box::new(|_, _: IpAddr, _| {}),
         learn_process: Box::new(|_| {}),
         aggregation: Aggregation::new(metrics::Config::default(), unix_now()),
-        hooks: Vec::new(),
+        event_handlers: Vec::new(),
         sinks: Vec::new(),
         telemetry: telemetry.clone(),
         now: unix_now,

@@ -181,7 +181,7 @@ fn spawn_pipeline(
         learn,
         learn_process: learners.process,
         aggregation: Aggregation::new(mapping::aggregation(settings), unix_now()),
-        hooks: learners.hook.into_iter().collect(),
+        event_handlers: learners.event_handler.into_iter().collect(),
         sinks,
         telemetry: telemetry.clone(),
         now: unix_now,

@@ -20,7 +20,7 @@ use super::counters::{Counts, PipelineMetrics};
 use super::deps::{Deps, Learn, LearnProcess};
 use super::enrich;
 use super::enrich::TotalsEnds;
-use super::hooks::{Hooks, Next};
+use super::event_handlers::{EventHandlers, Next};
 use super::metrics::{Aggregation, Snapshot};
 use super::name_wait::{Awaited, NameWait, Waiting};
 use super::peer_names::PeerNameCache;
@@ -44,7 +44,7 @@ const FIRST_OF_AGENT: u8 = 128;
 enum Fate {
     /// It was counted, and sinks want it.
     Push,
-    /// It was counted, or a hook stopped it.
+    /// It was counted, or an event handler stopped it.
     Done,
     /// It waits for a name.
     Wait(Awaited),
@@ -58,7 +58,7 @@ pub(super) struct Pipeline {
     learn: Learn,
     learn_process: LearnProcess,
     aggregation: Aggregation,
-    hooks: Hooks,
+    event_handlers: EventHandlers,
     /// Flows of one snapshot of names: the batch is sent before the next snapshot is loaded.
     batch: Vec<Observed>,
     counts: Counts,
@@ -85,7 +85,7 @@ impl Pipeline {
             arrival: 0,
             learn: deps.learn,
             learn_process: deps.learn_process,
-            hooks: Hooks::new(deps.hooks, deps.sinks, &deps.telemetry),
+            event_handlers: EventHandlers::new(deps.event_handlers, deps.sinks, &deps.telemetry),
             telemetry: deps.telemetry,
             batch: Vec::with_capacity(BATCH),
             counts: Counts::default(),
@@ -156,7 +156,7 @@ impl Pipeline {
     #[inline]
     fn raw(&mut self, raw: &RawEvent<'_>) {
         self.counts.received += 1;
-        if self.hooks.on_monitor_event(raw) == Next::Stop {
+        if self.event_handlers.on_monitor_event(raw) == Next::Stop {
             return;
         }
         match raw.data.first() {
@@ -208,11 +208,11 @@ impl Pipeline {
                 self.counts.received += 1;
                 self.counts.parsed += 1;
                 self.peer_names.name(&mut flow);
-                if self.hooks.on_flow(&mut flow) == Next::Stop {
+                if self.event_handlers.on_flow(&mut flow) == Next::Stop {
                     return;
                 }
                 self.aggregation.count(&flow, InterfaceKind::Other);
-                if self.hooks.has_sinks() {
+                if self.event_handlers.has_sinks() {
                     // Old servers send no uuid.
                     if flow.uuid == [0; 16] {
                         flow.uuid = uuid::random(&mut self.random);
@@ -322,12 +322,12 @@ impl Pipeline {
         for reason in enrich::unnamed(flow, names).into_iter().flatten() {
             self.counts.unnamed[reason as usize] += 1;
         }
-        if self.hooks.on_flow(flow) == Next::Stop {
+        if self.event_handlers.on_flow(flow) == Next::Stop {
             return false;
         }
         let ingress = ingress_kind(names.links(), flow.traffic.map_or(0, |traffic| traffic.ingress_ifindex));
         self.aggregation.count(flow, ingress);
-        if !self.hooks.has_sinks() {
+        if !self.event_handlers.has_sinks() {
             return false;
         }
         flow.uuid = uuid::random(&mut self.random);
@@ -336,7 +336,7 @@ impl Pipeline {
 
     #[inline]
     fn push(&mut self, observed: Observed) {
-        if !self.hooks.has_sinks() || self.hooks.on_event(&observed) == Next::Stop {
+        if !self.event_handlers.has_sinks() || self.event_handlers.on_event(&observed) == Next::Stop {
             return;
         }
         self.batch.push(observed);
@@ -405,12 +405,12 @@ impl Pipeline {
             Some(peers) => Arc::new(peers.over(snapshot)),
             None => snapshot,
         };
-        self.hooks.send(&Batch::with_names(entries, names));
+        self.event_handlers.send(&Batch::with_names(entries, names));
     }
 
     fn publish_counters(&mut self) {
         self.examples.publish();
-        self.hooks.publish_counters();
+        self.event_handlers.publish_counters();
         self.metrics.publish(&mut self.counts);
     }
 }

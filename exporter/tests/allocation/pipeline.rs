@@ -100,7 +100,7 @@ fn pass(payloads: Vec<(&'static str, Vec<u8>)>, reads: usize, sinks: Vec<Box<dyn
         learn: Box::new(|_, _, _| {}),
         learn_process: Box::new(|_| {}),
         aggregation: Aggregation::new(Config::default(), 0),
-        hooks: Vec::new(),
+        event_handlers: Vec::new(),
         sinks,
         telemetry: Telemetry::default(),
         now: || 2000,

@@ -1,8 +1,8 @@
 //! The provider of names from a Kubernetes API server: pods, services and their endpoints, nodes, namespaces, owners.
 //!
 //! A task for each kind of objects lists and watches it (`follow`); the provider's task joins what they send in a
-//! `cluster_state` and sends the receiver what has changed. The server may be away, slow, hostile or of few rights: the last
-//! state stays, and whatever it costs has a limit (`limits`).
+//! `cluster_state` and sends the receiver what has changed. The server may be away, slow, hostile or of few rights: the
+//! last state stays, and whatever it costs has a limit (`limits`).
 
 mod bounded;
 mod client;

@@ -102,7 +102,7 @@ pub(super) fn build(
         learn: Box::new(|_, _, _| {}),
         learn_process: Box::new(|_| {}),
         aggregation: Aggregation::new(Config::default(), 0),
-        hooks: Vec::new(),
+        event_handlers: Vec::new(),
         sinks,
         telemetry: Telemetry::default(),
         now,

@@ -164,7 +164,7 @@ impl Server {
             learn: Box::new(|_, _: IpAddr, _| {}),
             learn_process: Box::new(|_| {}),
             aggregation: Aggregation::new(metrics::Config::default(), 1),
-            hooks: Vec::new(),
+            event_handlers: Vec::new(),
             sinks: Vec::new(),
             telemetry: telemetry.clone(),
             now: || 1,

@@ -118,7 +118,7 @@ fn parts(source: Box<dyn Source>, telemetry: &Telemetry, sink: &Collect) -> Deps
         learn: Box::new(|_, _, _| ()),
         learn_process: Box::new(|_| {}),
         aggregation: Aggregation::new(Config::default(), 0),
-        hooks: Vec::new(),
+        event_handlers: Vec::new(),
         sinks: vec![Box::new(sink.clone())],
         telemetry: telemetry.clone(),
         now: || 1,
