@@ -74,7 +74,7 @@ pub(super) struct App {
     pub(super) recorder: Option<Recorder>,
     pub(super) serving: Runtime,
     /// Receives the reason of an end from inside: the source's end, a recording's limit.
-    pub(super) ends: mpsc::Receiver<&'static str>,
+    pub(super) end_reasons: mpsc::Receiver<&'static str>,
     pub(super) handle: pipeline::Handle,
     pub(super) pipeline: JoinHandle<io::Result<()>>,
     pub(super) subscriptions: Vec<Subscription>,
@@ -97,7 +97,7 @@ impl App {
                     return printed.context("the printer of flows panicked")?.context("cannot write to standard output");
                 }
                 () = signals.requested() => return Ok(()),
-                Some(reason) = self.ends.recv() => {
+                Some(reason) = self.end_reasons.recv() => {
                     tracing::info!(reason, "shutting down");
                     return Ok(());
                 }

@@ -218,7 +218,7 @@ fn serve(wired: Wired, settings: Settings, deps: &StartDeps<'_>, telemetry: Tele
     let interfaces = views.interfaces.clone();
     let registry = Arc::clone(&providers.registry);
     let admin = status::serve(admin, &settings, ready, views, registry, &telemetry)?;
-    let ends = watch_for_ends(deps.runtime, finished, recorder.as_mut());
+    let end_reasons = collect_end_reasons(deps.runtime, finished, recorder.as_mut());
     capabilities::keep(Capabilities::NONE);
     trim_heap();
     log_start(&settings, mode, interfaces.as_ref());
@@ -234,7 +234,7 @@ fn serve(wired: Wired, settings: Settings, deps: &StartDeps<'_>, telemetry: Tele
         _providers: providers,
         recorder,
         serving,
-        ends,
+        end_reasons,
         handle,
         pipeline,
         subscriptions,
@@ -257,13 +257,13 @@ fn wait_for_interfaces(deps: &StartDeps<'_>, synced: oneshot::Receiver<()>) {
 }
 
 /// Joins the ends of the program from inside into one channel of reasons.
-fn watch_for_ends(
+fn collect_end_reasons(
     runtime: &Runtime,
     finished: Option<oneshot::Receiver<()>>,
     recorder: Option<&mut Recorder>,
 ) -> mpsc::Receiver<&'static str> {
     // Only the first reason counts.
-    let (sender, ends) = mpsc::channel(1);
+    let (sender, end_reasons) = mpsc::channel(1);
     let duration = recorder.as_ref().and_then(|recorder| recorder.duration);
     let full = recorder.and_then(|recorder| recorder.full.take());
     for (end, reason) in [(finished, "the source has ended"), (full, "the recording can take no more")] {
@@ -281,7 +281,7 @@ fn watch_for_ends(
             sender.try_send("the duration is over").unwrap_or_default();
         });
     }
-    ends
+    end_reasons
 }
 
 /// Returns free pages to the system: reading the kernel's types and symbols takes tens of megabytes.
