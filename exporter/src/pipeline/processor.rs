@@ -102,11 +102,11 @@ impl Pipeline {
         self.refresh_names();
         self.arrival = (self.now)();
         self.aggregation.arrive(self.arrival);
-        let wait = if self.name_wait.is_idle() { wait } else { self.process_named(wait) };
-        let result = source.read(wait, &mut |event| self.process(event));
+        let wait = if self.name_wait.is_idle() { wait } else { self.handle_named(wait) };
+        let result = source.read(wait, &mut |event| self.handle(event));
         if result.is_err() {
             // Events before an error are sent and counted as well.
-            self.process_waiting();
+            self.handle_waiting();
         }
         self.send_batch();
         self.publish_counters();
@@ -115,7 +115,7 @@ impl Pipeline {
 
     /// Processes what waits for a name, and sends it.
     pub(super) fn finish(&mut self) {
-        self.process_waiting();
+        self.handle_waiting();
         self.send_batch();
         self.publish_counters();
     }
@@ -133,12 +133,12 @@ impl Pipeline {
     }
 
     #[inline]
-    fn process(&mut self, event: &Event<'_>) {
+    fn handle(&mut self, event: &Event<'_>) {
         match event {
             Event::Raw(raw) => self.raw(raw),
             Event::Totals(totals) => self.totals(totals),
             Event::Lost(lost) => self.lost(lost),
-            Event::Process(process) => self.process_opens(process),
+            Event::Process(process) => self.take_process(process),
             // Decoded like the source's events, but not received from it.
             Event::Notification(raw) => self.decode_slow_path(raw),
             Event::Observed(handover) => {
@@ -181,7 +181,7 @@ impl Pipeline {
     #[cold]
     fn decode_slow_path(&mut self, raw: &RawEvent<'_>) {
         match decode::decode(raw, self.producer, &mut self.pairing) {
-            Ok(Observed::Flow(flow)) => self.rare_flow(flow),
+            Ok(Observed::Flow(flow)) => self.handle_slow_path_flow(flow),
             Ok(Observed::Agent(event)) => self.agent(event),
             Ok(Observed::Debug(mut event)) => {
                 enrich::debug(&mut event, self.names.snapshot());
@@ -192,7 +192,7 @@ impl Pipeline {
         }
     }
 
-    fn rare_flow(&mut self, mut flow: Flow) {
+    fn handle_slow_path_flow(&mut self, mut flow: Flow) {
         match self.flow(&mut flow) {
             Fate::Push => self.push(Observed::Flow(flow)),
             Fate::Done => {}
@@ -283,9 +283,9 @@ impl Pipeline {
 
     /// Processes what has waited and is named now. Returns how long to wait for the next event.
     #[cold]
-    fn process_named(&mut self, wait: Duration) -> Duration {
+    fn handle_named(&mut self, wait: Duration) -> Duration {
         while let Some((awaited, waiting)) = self.name_wait.take_ready(self.names.snapshot(), self.arrival) {
-            self.process_late(awaited, waiting);
+            self.handle_late(awaited, waiting);
         }
         self.name_wait.forget_addresses(self.arrival);
         if self.name_wait.has_waiting() { wait.min(NAME_POLL) } else { wait }
@@ -293,13 +293,13 @@ impl Pipeline {
 
     /// Processes all that waits, named or not.
     #[cold]
-    fn process_waiting(&mut self) {
+    fn handle_waiting(&mut self) {
         while let Some((awaited, waiting)) = self.name_wait.take_first() {
-            self.process_late(awaited, waiting);
+            self.handle_late(awaited, waiting);
         }
     }
 
-    fn process_late(&mut self, awaited: Awaited, waiting: Waiting) {
+    fn handle_late(&mut self, awaited: Awaited, waiting: Waiting) {
         let names = self.names.snapshot();
         match waiting {
             Waiting::Flow(mut flow) => {
@@ -347,7 +347,7 @@ impl Pipeline {
 
     /// Takes a process, so that its name holds for the events of its connections, which follow.
     #[cold]
-    fn process_opens(&mut self, process: &Process) {
+    fn take_process(&mut self, process: &Process) {
         (self.learn_process)(process);
         self.send_batch();
         self.refresh_names();

@@ -124,7 +124,7 @@ impl Bench {
         flow.ip = Some(sample::ip(source, destination));
         let hook = if point == 0 { Hook::ToEndpoint } else { Hook::FromEndpoint };
         flow.traffic = Some(sample::traffic(hook, (endpoint.into(), 0), (1, 64)));
-        self.pipeline.rare_flow(flow);
+        self.pipeline.handle_slow_path_flow(flow);
     }
 
     /// Packets of an endpoint that no event carried.
