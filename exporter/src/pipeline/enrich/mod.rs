@@ -52,9 +52,9 @@ pub fn enrich(flow: &mut Flow, names: &NameSnapshot) -> Enriched {
             Some(FROM_ENDPOINT) => {
                 let is_known = source.is_some_and(|end| end.kind != EndKind::World && !end.learned);
                 is_new_address = source.is_some() && !is_known && flow.traffic.is_some();
-                own(&mut source, flow.datapath_endpoint, links);
+                set_own_endpoint(&mut source, flow.datapath_endpoint, links);
             }
-            Some(TO_ENDPOINT) => own(&mut destination, flow.datapath_endpoint, links),
+            Some(TO_ENDPOINT) => set_own_endpoint(&mut destination, flow.datapath_endpoint, links),
             // A drop has no side, so it only settles a shared address, unless the endpoint is the other end.
             None if flow.event_type.kind == EVENT_DROP => {
                 let endpoint = flow.datapath_endpoint;
@@ -62,7 +62,7 @@ pub fn enrich(flow: &mut Flow, names: &NameSnapshot) -> Enriched {
                 let is_other = [is_own(&destination), is_own(&source)];
                 for (end, is_other) in [&mut source, &mut destination].into_iter().zip(is_other) {
                     if !is_other && end.is_some_and(|end| end.shared) {
-                        own(end, endpoint, links);
+                        set_own_endpoint(end, endpoint, links);
                     }
                 }
             }
@@ -182,8 +182,8 @@ pub fn ends(totals: &Totals, names: &NameSnapshot) -> (TotalsEnds, bool) {
     let endpoint = links.interface(totals.traffic.ifindex).endpoint;
     if endpoint != 0 {
         match totals.traffic.hook {
-            Hook::FromEndpoint => own(&mut source, endpoint, links),
-            Hook::ToEndpoint => own(&mut destination, endpoint, links),
+            Hook::FromEndpoint => set_own_endpoint(&mut source, endpoint, links),
+            Hook::ToEndpoint => set_own_endpoint(&mut destination, endpoint, links),
             Hook::FromNetwork | Hook::ToNetwork | Hook::Drop => {}
         }
     }
@@ -202,7 +202,7 @@ pub fn ends(totals: &Totals, names: &NameSnapshot) -> (TotalsEnds, bool) {
 
 /// Sets an end with an unknown, shared or only learned address to the event's own endpoint.
 #[inline]
-fn own(end: &mut Option<EndInfo>, endpoint: u16, links: &Links) {
+fn set_own_endpoint(end: &mut Option<EndInfo>, endpoint: u16, links: &Links) {
     if end.is_none_or(|end| end.kind == EndKind::World || end.shared || end.learned) {
         let name = links.endpoint_name(endpoint);
         *end = Some(EndInfo { endpoint, name, kind: EndKind::Endpoint, ..EndInfo::default() });
