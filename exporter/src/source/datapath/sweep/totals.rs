@@ -24,13 +24,13 @@ pub(super) fn remainder<K: ConnectionKey>(totals: &mut Vec<Totals>, key: &K, ent
             ingress_ifindex: half.ingress_ifindex,
             hook: u32::from(half.hook),
         };
-        push(totals, (key, &Ends::of(entry)), index, answered_by, &taken);
+        push(totals, (key, &EntryOwner::of(entry)), index, answered_by, &taken);
     }
 }
 
 /// What totals have of an entry beside its counts.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ends {
+pub(super) struct EntryOwner {
     /// The half that opened the connection.
     origin: u8,
     /// Control group and process of its socket here.
@@ -38,7 +38,7 @@ pub(super) struct Ends {
     process: u64,
 }
 
-impl Ends {
+impl EntryOwner {
     pub(super) const fn of(entry: &Connection) -> Self {
         let Connection { origin, cgroup, process, .. } = *entry;
         Self { origin, cgroup, process }
@@ -48,7 +48,7 @@ impl Ends {
 /// Adds totals of a half of an entry.
 pub(super) fn push<K: ConnectionKey>(
     totals: &mut Vec<Totals>,
-    (key, ends): (&K, &Ends),
+    (key, owner): (&K, &EntryOwner),
     index: usize,
     answered_by: AnsweredBy,
     taken: &SweepTotals,
@@ -58,7 +58,7 @@ pub(super) fn push<K: ConnectionKey>(
     }
     let Some(hook) = taken.hook.checked_sub(1).and_then(|hook| Hook::from_u8(hook as u8)) else { return };
     let traffic = traffic(hook, key.ifindex(), taken.ingress_ifindex, answered_by, taken);
-    let Ends { origin, cgroup, process } = *ends;
+    let EntryOwner { origin, cgroup, process } = *owner;
     let traffic = TrafficDelta { cgroup, process, ..traffic };
     let transport = transport(key.protocol(), key.ports(), index, origin);
     totals.push(Totals { traffic, addresses: key.addresses(index), transport });
