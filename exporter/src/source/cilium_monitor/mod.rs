@@ -33,7 +33,7 @@ use crate::support::file_watch::PathWatcher;
 use crate::support::telemetry::Telemetry;
 
 /// Reads of the socket per call, some 4 MiB: bounds the pipeline's reaction to commands to a few milliseconds.
-const FILLS: usize = 16;
+const MAX_READS: usize = 16;
 /// The longest time from a message's first byte to its last: an agent writes each in one call.
 pub const STALL: Duration = Duration::from_secs(10);
 
@@ -266,10 +266,10 @@ impl CiliumMonitor {
         connected.partial.is_some_and(|since| since.elapsed() >= self.config.stall)
     }
 
-    /// Reads and decodes until the socket is empty, or [`FILLS`] times.
+    /// Reads and decodes until the socket is empty, or [`MAX_READS`] times.
     fn take_all(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
         let mut count = 0;
-        for _ in 0..FILLS {
+        for _ in 0..MAX_READS {
             let State::Connected(connected) = &mut self.state else { return count };
             match self.buffer.fill(&mut connected.stream) {
                 Ok(0) => {

@@ -32,7 +32,7 @@ use crate::support::clock::unix_now;
 use crate::support::lock::lock;
 
 /// The interval between polls of a server without entries.
-const EMPTY: Duration = Duration::from_millis(500);
+const EMPTY_RING_POLL: Duration = Duration::from_millis(500);
 
 /// The metrics, shared by both threads.
 #[derive(Clone)]
@@ -247,7 +247,7 @@ impl Follower {
                 // A server without status can still be followed.
                 Err(_) => return Ok(0),
             }
-            tokio::time::sleep(EMPTY).await;
+            tokio::time::sleep(EMPTY_RING_POLL).await;
         }
     }
 
