@@ -108,6 +108,11 @@ impl Snapshot {
         self.entities.of_identity(identity)
     }
 
+    /// The entity of the longest prefix of an address.
+    pub fn entity_in_prefix(&self, address: &IpAddr) -> Option<EntityLink> {
+        self.entities.in_prefix(address)
+    }
+
     /// The entity at an address; `port` are its port and protocol.
     #[inline]
     pub fn entity_at_address(&self, address: &IpAddr, port: Option<(u16, u8)>) -> Option<EntityLink> {
@@ -115,13 +120,13 @@ impl Snapshot {
     }
 }
 
-/// Whose labels an end has.
+/// The labels of an end.
 enum Labels<'a> {
-    /// Its entity's.
+    /// Those of its entity.
     Own,
-    /// Those of its identity, which are others.
+    /// Those of its identity, which differ.
     OfIdentity(&'a Arc<Entity>),
-    /// Those of an identity that no provider knows.
+    /// None: no provider knows its identity, which is not the entity's.
     Unknown,
 }
 
@@ -140,7 +145,8 @@ impl EntityFields for Relabeled {
 }
 
 impl Snapshot {
-    /// Whose labels an end with an entity has. An endpoint's are its own.
+    /// The labels of an end with an entity. An endpoint has its own. So has an entity whose identity no provider knows: its
+    /// number may be of another provider's labels.
     fn labels(&self, end: &End, entity: &Entity) -> Labels<'_> {
         if !self.entities.has_identities() || end.endpoint != 0 || end.identity == 0 {
             return Labels::Own;
@@ -148,7 +154,9 @@ impl Snapshot {
         let found = self.entities.of_identity(end.identity);
         match found.and_then(|found| self.entities.entity(found.entity)) {
             Some(identity) if identity.metadata.labels != entity.metadata.labels => Labels::OfIdentity(identity),
-            None if end.identity != entity.identity => Labels::Unknown,
+            None if end.identity != entity.identity && self.entities.of_identity(entity.identity).is_some() => {
+                Labels::Unknown
+            }
             Some(_) | None => Labels::Own,
         }
     }

@@ -50,11 +50,6 @@ impl EndInfo {
     pub const fn is_configured(&self) -> bool {
         self.endpoint != 0 && !self.learned && !self.shared
     }
-
-    /// Whether the address is at an endpoint now.
-    pub const fn is_at(&self, endpoint: u16) -> bool {
-        self.endpoint == endpoint && self.retired == 0
-    }
 }
 
 /// Metadata of an interface.

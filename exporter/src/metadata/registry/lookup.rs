@@ -66,7 +66,8 @@ impl State {
                 let mut through = Vec::new();
                 let Some((provider, entity)) = self.follow(*provider, target, &mut through) else { continue };
                 if matches(key, entity) {
-                    let is_used = used.is_some_and(|used| Arc::ptr_eq(used, entity));
+                    let adds_names = |used: &Entity| provider == Provider::Dns && used.dns_names.is_empty();
+                    let is_used = used.is_some_and(|used| Arc::ptr_eq(used, entity) || adds_names(used));
                     list.push(Found { key, through, provider, entity, is_used });
                 }
             }

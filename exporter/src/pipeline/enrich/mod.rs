@@ -75,12 +75,13 @@ pub fn enrich(flow: &mut Flow, names: &Snapshot) -> Enriched {
     Enriched { is_new_address, has_unnamed_endpoint: entity::name_flow(flow, names) }
 }
 
-/// Names the ends of a flow anew that was enriched with an older snapshot. Its endpoints stay; an end without one is the
-/// endpoint that was seen to send from its address, once the address is listed there (`senders`, 0 = none).
+/// Names the ends of a flow again; an older snapshot named them first. Its endpoints stay. An end without one is the endpoint
+/// that sent from its address (`senders`, 0 = none), if the address is listed there by now.
 pub fn rename(flow: &mut Flow, senders: [u16; 2], names: &Snapshot) {
     let (source, destination) = flow.ip.as_ref().map(|ip| (&ip.source, &ip.destination)).unzip();
     reset(&mut flow.source, source, senders[0], names.links());
     reset(&mut flow.destination, destination, senders[1], names.links());
+    flow.direction = direction(flow);
     entity::name_flow(flow, names);
 }
 
@@ -98,7 +99,7 @@ fn reset(end: &mut End, address: Option<&IpAddr>, sender: u16, tables: &Tables) 
     let info = match address.map(|address| tables.end(address)) {
         _ if endpoint != 0 => EndInfo { endpoint, name: tables.endpoint_name(endpoint), ..EndInfo::default() },
         Some(info) if info.endpoint == 0 => info,
-        Some(info) if info.is_at(sender) => info,
+        Some(info) if info.endpoint == sender => info,
         // Another endpoint that has the address now did not have it then.
         Some(_) => tables.world(),
         None => return,

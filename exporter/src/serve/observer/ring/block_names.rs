@@ -132,7 +132,8 @@ impl NameCollector {
 }
 
 const fn key(end: &End) -> EndKey {
-    (end.name, end.entity, if end.endpoint == 0 { end.identity } else { 0 })
+    let has_labels_of_identity = end.endpoint == 0 && end.entity != 0;
+    (end.name, end.entity, if has_labels_of_identity { end.identity } else { 0 })
 }
 
 /// The interfaces of a flow: where it was observed, and where the packet came in; 0 for none.
