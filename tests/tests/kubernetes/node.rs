@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use eyepiece_tests::dockerd::IMAGE;
 use eyepiece_tests::namespace::{remove_leftovers, run_command};
 use eyepiece_tests::{Background, ControlGroup, Inside, Namespace, control_group, eyepiece, peer, until};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -167,7 +168,8 @@ impl Node {
         let folders = self.group.folders().into_iter().map(|folder| folder.join(&path));
         let processes = folders.map(|folder| control_group::processes(&folder)).find(|pids| !pids.is_empty());
         for pid in processes.context("the container has no process")? {
-            kill(pid, Signal::SIGKILL)?;
+            // Some are gone by now: a script's programs, and all others with its first process.
+            kill(pid, Signal::SIGKILL).or_else(|error| if error == Errno::ESRCH { Ok(()) } else { Err(error) })?;
         }
         Ok(())
     }
