@@ -264,7 +264,7 @@ pub(super) struct StatusFlags {
     pub(super) connection: ConnectionFlags,
 }
 
-/// What to look up, and where.
+/// The arguments of `lookup`.
 #[derive(Debug, clap::Args)]
 pub(super) struct LookupFlags {
     #[command(flatten)]

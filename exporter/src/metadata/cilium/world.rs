@@ -1,4 +1,4 @@
-//! What an agent's notifications add up to: the pods and identities of addresses, and the labels of identities.
+//! The state that an agent's notifications give: the pods and identities of addresses, and the labels of identities.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;

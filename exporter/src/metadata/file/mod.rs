@@ -37,7 +37,7 @@ pub struct FileProvider {
     path: PathBuf,
     receiver: Arc<dyn ChangeReceiver>,
     failures: Number,
-    /// What was sent last, and when it was read.
+    /// The content that was sent last, and the time at which it was read.
     current: Option<(Content, SystemTime)>,
     /// The last error; the same error is logged once.
     error: Option<String>,

@@ -19,7 +19,7 @@ const TO_ENDPOINT: u8 = 0;
 /// Observation point of packets that an endpoint sends (`TraceFromLxc`).
 const FROM_ENDPOINT: u8 = 5;
 
-/// What a caller has to know of an enriched flow.
+/// Results of the enrichment of a flow that its caller acts on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Enriched {
     /// The source sends from an address that is not known as its own, or only learned: the watcher of interfaces may be
