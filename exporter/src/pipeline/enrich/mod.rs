@@ -92,7 +92,7 @@ pub fn rename_totals(totals: &Totals, ends: &mut TotalsEnds, senders: [u16; 2], 
     entity::name_totals(totals, &mut ends.source, &mut ends.destination, names);
 }
 
-/// Takes the name and the identity that an older snapshot gave an end.
+/// Replaces the name and identity that an older snapshot gave an end.
 fn reset(end: &mut End, address: Option<&IpAddr>, sender: u16, tables: &Tables) {
     let endpoint = end.endpoint;
     let info = match address.map(|address| tables.end(address)) {
