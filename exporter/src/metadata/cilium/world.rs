@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn events_add_up_to_pods_and_identities() {
+    fn events_give_pods_and_identities() {
         use AgentEventKind::{
             EndpointCreated, EndpointDeleted, EndpointRegenerateFailure, EndpointRegenerateSuccess, IpcacheDeleted,
             IpcacheUpserted,

@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn address_shows_entries_in_order_of_use() {
+    fn lookup_orders_entries_by_use() {
         let bench = bench();
         assert_eq!(
             found(&bench, "10.0.0.1"),
