@@ -141,7 +141,7 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
     })
 }
 
-/// What gets batches of the pipeline.
+/// The receivers of the pipeline's batches.
 type Sinks = Vec<Box<dyn Sink>>;
 
 /// Starts the consumers that get batches: the log exporter and the observer.

@@ -26,7 +26,7 @@ const MAX_PLACES_PER_ENTRY: usize = 8;
 /// Entities of a chunk.
 const CHUNK: usize = 64;
 
-/// What a look-up finds: copied into flows.
+/// The result of a look-up; it is copied into flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EntityLink {
     /// The entity's number in its snapshot; 0 = none.

@@ -29,7 +29,7 @@ const RANGE: [&str; 2] = ["10.88.0.2", "10.88.0.3"];
 const PREFIX: &str = "ep-";
 /// Debian's folder of CNI plugins.
 const PLUGINS: &str = "/usr/lib/cni";
-/// What the kubelet would set for the whole machine, and its values.
+/// The kernel settings that the kubelet would change for the whole machine, with its values.
 const SYSCTLS: [(&str, &str); 4] =
     [("vm/overcommit_memory", "1"), ("vm/panic_on_oom", "0"), ("kernel/panic", "10"), ("kernel/panic_on_oops", "1")];
 /// Empties folders that have fixed names in the daemons, covers the files of [`SYSCTLS`] by those of the folder `$0`, and
@@ -279,7 +279,7 @@ fn write_image(folder: &Path) -> Result<PathBuf> {
     Ok(folder.join("image.tar"))
 }
 
-/// What a daemon wrote last.
+/// Returns the last twenty lines that a daemon wrote to standard error.
 fn last_lines(daemon: &Background) -> String {
     let text = daemon.stderr();
     let lines: Vec<_> = text.lines().collect();

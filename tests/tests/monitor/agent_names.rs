@@ -24,7 +24,7 @@ fn notify(kind: u32, text: &Value) -> Vec<u8> {
     data
 }
 
-/// What the agent announces.
+/// Returns the agent's notifications that carry names.
 fn names() -> Result<Vec<Vec<u8>>> {
     let labels = json!(["k8s:app=web", "k8s:io.cilium.k8s.policy.cluster=east"]);
     let address = |cidr: &str, pod: &str| {

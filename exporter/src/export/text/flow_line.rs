@@ -139,7 +139,7 @@ impl FlowTextLookup {
         }
     }
 
-    /// What is known of source and destination.
+    /// Returns the entities of source and destination.
     pub(in crate::export) fn entities<'a>(&'a self, flow: &'a Flow) -> [Option<EndEntity<'a>>; 2] {
         [FlowEnd::Source, FlowEnd::Destination].map(|end| match &self.batch {
             Some(batch) if flow.metadata.is_none() => {

@@ -1,4 +1,4 @@
-//! What an agent's notifications add up to: the pods and identities of addresses, and the labels of identities.
+//! The state that an agent's notifications give: the pods and identities of addresses, and the labels of identities.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn events_add_up_to_pods_and_identities() {
+    fn events_give_pods_and_identities() {
         use AgentEventKind::{
             EndpointCreated, EndpointDeleted, EndpointRegenerateFailure, EndpointRegenerateSuccess, IpcacheDeleted,
             IpcacheUpserted,

@@ -13,8 +13,8 @@ use crate::support::lookup::{Lookup, LookupEntry};
 const MAX_ENTRIES: usize = 100;
 
 impl Registry {
-    /// What is known of an address or of a name: that of an entity, its pod, workload, service, a DNS name or a label. A
-    /// name that no entity has exactly is searched as a part of such names.
+    /// Returns the entries of an address or of a name: that of an entity, its pod, workload, service, a DNS name or a
+    /// label. A name that no entity has exactly is searched as a part of such names.
     pub fn lookup(&self, query: &str) -> Lookup {
         let query = query.trim();
         let links = self.publisher.links();
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn address_shows_entries_in_order_of_use() {
+    fn lookup_orders_entries_by_use() {
         let bench = bench();
         assert_eq!(
             found(&bench, "10.0.0.1"),

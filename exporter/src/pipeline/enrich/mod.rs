@@ -19,7 +19,7 @@ const TO_ENDPOINT: u8 = 0;
 /// Observation point of packets that an endpoint sends (`TraceFromLxc`).
 const FROM_ENDPOINT: u8 = 5;
 
-/// What a caller has to know of an enriched flow.
+/// Results of the enrichment of a flow that its caller acts on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Enriched {
     /// The source sends from an address that is not known as its own, or only learned: the watcher of interfaces may be
@@ -93,7 +93,7 @@ pub fn rename_totals(totals: &Totals, ends: &mut TotalsEnds, senders: [u16; 2], 
     entity::name_totals(totals, &mut ends.source, &mut ends.destination, names);
 }
 
-/// Takes the name and the identity that an older snapshot gave an end.
+/// Replaces the name and identity that an older snapshot gave an end.
 fn reset(end: &mut End, address: Option<&IpAddr>, sender: u16, tables: &Tables) {
     let endpoint = end.endpoint;
     let info = match address.map(|address| tables.end(address)) {

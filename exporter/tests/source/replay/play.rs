@@ -127,16 +127,10 @@ fn other_files_are_refused_by_name() {
     assert!(matches!(open(&path, 0.0), Err(ReplayError::Open { .. })));
     std::fs::write(&path, "[source]\nkind = \"replay\"\n").expect("a file");
     let error = open(&path, 0.0).err().expect("an error").to_string();
-    assert_eq!(
-        error,
-        format!("replay.path: {}: invalid recording: expected a file of eyepiece record", path.display())
-    );
+    assert_eq!(error, format!("invalid recording {}: expected a file of eyepiece record", path.display()));
     std::fs::write(&path, &format::head()[..9]).expect("a file");
     let error = open(&path, 0.0).err().expect("an error").to_string();
-    assert_eq!(
-        error,
-        format!("replay.path: {}: invalid recording: expected a head of 16 bytes, found 9", path.display())
-    );
+    assert_eq!(error, format!("invalid recording {}: expected a head of 16 bytes, found 9", path.display()));
 }
 
 #[test]

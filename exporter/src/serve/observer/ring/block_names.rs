@@ -63,7 +63,7 @@ impl BatchNames for BlockNames {
 pub(super) struct NameCollector {
     /// The names that the last batch referred to.
     of_batch: Option<Arc<dyn BatchNames>>,
-    /// What the last block has, or looked for in vain.
+    /// The ends and interfaces that the last block has, or for which its batch had no name.
     ends: HashSet<EndKey, RandomState>,
     interfaces: HashSet<u32, RandomState>,
     last: Arc<BlockNames>,

@@ -119,7 +119,7 @@ async fn churn_of_pods_leaves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn late_total_of_ended_pod_is_kept() {
+async fn late_total_of_ended_pod_stays() {
     let mut bench = Bench::new();
     bench.publish(Some(1), 0..1, 1000).await;
     let (source, destination) = (bench.end(0), bench.end(1));
