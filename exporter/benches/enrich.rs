@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use eyepiece::metadata::provider::{Change, ChangeReceiver as _, Entity, Key, Provider, Target};
 use eyepiece::metadata::registry::Registry;
-use eyepiece::metadata::{InterfaceInfo, Links, NameSnapshot, Publisher, WantedTexts};
+use eyepiece::metadata::{InterfaceInfo, LinkTables, NameSnapshot, Publisher, WantedTexts};
 use eyepiece::pipeline::enrich::enrich;
 use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow};
 use eyepiece_flow::interner::Symbols;
@@ -34,9 +34,9 @@ fn v6(endpoint: u16) -> IpAddr {
     IpAddr::V6(Ipv6Addr::from_bits((0xfd00 << 112) + u128::from(endpoint)))
 }
 
-fn links() -> Links {
+fn links() -> LinkTables {
     let symbols = Symbols::default();
-    let mut links = Links::new(&symbols);
+    let mut links = LinkTables::new(&symbols);
     for endpoint in 1..=ENDPOINTS {
         let info =
             InterfaceInfo { name: symbols.intern(&format!("veth{endpoint}")), kind: InterfaceKind::Endpoint, endpoint };
@@ -85,7 +85,7 @@ fn entry(number: u32, name: &str) -> (Key, Target) {
 /// Entities at so many addresses of other machines.
 fn registry(addresses: u32) -> (Arc<Registry>, Publisher) {
     let symbols = Symbols::default();
-    let publisher = Publisher::new(Links::new(&symbols));
+    let publisher = Publisher::new(LinkTables::new(&symbols));
     let registry = Registry::new(symbols, publisher.clone(), WantedTexts::default());
     registry.replace(Provider::Kubernetes, (0..addresses).map(|number| entry(number, "shop")).collect());
     registry.publish();
@@ -106,7 +106,7 @@ fn entities(micro: &mut Micro) {
                 (ip.source, ip.destination) = (any(number * 2), any(number * 2 + 1));
             }
         }
-        let unnamed = NameSnapshot::from(Links::new(&Symbols::default()));
+        let unnamed = NameSnapshot::from(LinkTables::new(&Symbols::default()));
         let before = micro.measure(&format!("{addresses} addresses, without entities"), FLOWS, || {
             for flow in &mut flows {
                 black_box(enrich(black_box(flow), &unnamed));

@@ -19,7 +19,7 @@ use eyepiece::export::otlp::logs::LogsConfig;
 use eyepiece::export::otlp::queue::LogSink;
 use eyepiece::export::otlp::resource::Resource;
 use eyepiece::export::otlp::retry::Outcome;
-use eyepiece::metadata::{InterfaceInfo, Links, Publisher};
+use eyepiece::metadata::{InterfaceInfo, LinkTables, Publisher};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::Aggregation;
 use eyepiece::pipeline::{Deps, Sink, metrics};
@@ -272,8 +272,8 @@ fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, clients: &[Client], settle: i
     Figures { wall: events as f64 / elapsed, busiest: events as f64 / used }
 }
 
-fn links(symbols: &Symbols) -> Links {
-    let mut links = Links::new(symbols);
+fn links(symbols: &Symbols) -> LinkTables {
+    let mut links = LinkTables::new(symbols);
     for (ifindex, endpoint, name) in [(2, 1, "veth1"), (3, 2, "veth2")] {
         let info = InterfaceInfo { name: symbols.intern(name), kind: InterfaceKind::Endpoint, endpoint };
         links.add_interface(ifindex, info);

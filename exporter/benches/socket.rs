@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use eyepiece::metadata::{Links, Publisher};
+use eyepiece::metadata::{LinkTables, Publisher};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::Aggregation;
 use eyepiece::pipeline::{Deps, metrics};
@@ -109,7 +109,7 @@ fn start(path: &Path, telemetry: &Telemetry) -> (pipeline::Handle, std::thread::
         source: Box::new(Pinned(source, false)),
         producer: Producer::default(),
         source_kind: "bench",
-        names: Publisher::new(Links::new(&symbols)).reader(),
+        names: Publisher::new(LinkTables::new(&symbols)).reader(),
         symbols: symbols.clone(),
         learn: Box::new(|_, _: IpAddr, _| {}),
         learn_process: Box::new(|_| {}),

@@ -61,8 +61,8 @@ impl<'a> EndEntity<'a> {
         Self { metadata, labels, cluster_name, service: None, dns_names: &[], attributes: &[] }
     }
 
-    /// The same with other labels. A datapath that knows identities may have given a packet one that its address had not
-    /// yet, or has no more: labels are the identity's, names the address's, as in Hubble.
+    /// The same with the labels of an identity. A packet may carry an identity that its address had before, or has later. As
+    /// in Hubble, labels then follow the identity, and names the address.
     pub fn with_labels(self, labels: &'a [String]) -> Self {
         Self { labels, cluster_name: cluster_name(labels).unwrap_or_default(), ..self }
     }

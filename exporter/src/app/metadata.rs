@@ -64,7 +64,7 @@ impl Drop for Providers {
     }
 }
 
-/// What the pipeline calls for providers that learn from events.
+/// The hooks by which providers learn from the pipeline's events.
 pub(super) struct Learners {
     pub(super) event_handler: Option<Box<dyn EventHandler>>,
     pub(super) process: LearnProcess,
@@ -123,7 +123,7 @@ fn runtime(kept: Capabilities) -> std::io::Result<Runtime> {
         .build()
 }
 
-/// What providers are built of.
+/// The settings and handles from which providers are built.
 struct ProviderDeps<'a> {
     runtime: &'a Runtime,
     registry: Arc<Registry>,

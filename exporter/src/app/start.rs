@@ -23,7 +23,7 @@ use super::record::{RecordConfig, Recorder};
 use super::running::{App, LogsResult, Phase};
 use super::signals::Signals;
 use super::{exports, identity, mapping, metadata, source, status};
-use crate::metadata::{Links, Publisher};
+use crate::metadata::{LinkTables, Publisher};
 use crate::pipeline;
 use crate::pipeline::metrics::Aggregation;
 use crate::pipeline::{Learn, Sink};
@@ -97,7 +97,7 @@ struct Wired {
 fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Telemetry) -> Result<Wired, AppError> {
     let Bound { admin, serving, mut monitor, inbox, hubble } = bound;
     let symbols = Symbols::default();
-    let publisher = Publisher::new(Links::new(&symbols));
+    let publisher = Publisher::new(LinkTables::new(&symbols));
     let source_deps = SourceDeps {
         runtime: deps.runtime,
         settings,
@@ -141,7 +141,7 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
     })
 }
 
-/// What gets batches of the pipeline.
+/// The receivers of the pipeline's batches.
 type Sinks = Vec<Box<dyn Sink>>;
 
 /// Starts the consumers that get batches: the log exporter and the observer.

@@ -43,7 +43,7 @@ pub(super) fn readiness(settings: &Settings, telemetry: &Telemetry) -> Ready {
     }
 }
 
-/// What the admin endpoint serves.
+/// The documents of the admin endpoint: the status, and look-ups of names.
 struct AdminDocuments<F> {
     status: F,
     registry: Arc<Registry>,

@@ -9,13 +9,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use eyepiece_flow::interner::{Lease, Symbol};
-use eyepiece_flow::lookup::{EndEntity, EntityFields as _};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::context_names::ContextNames;
-use super::links::address_bits;
+use super::link_tables::address_bits;
 use super::provider::{Entity, EntityKind, Key};
 
 /// Shards of a table. A change of one of 100,000 entries copies 400, some 15 KiB.
@@ -27,7 +26,7 @@ const MAX_PLACES_PER_ENTRY: usize = 8;
 /// Entities of a chunk.
 const CHUNK: usize = 64;
 
-/// What a look-up finds: copied into flows.
+/// The result of a look-up; it is copied into flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EntityLink {
     /// The entity's number in its snapshot; 0 = none.
@@ -143,7 +142,7 @@ impl Entities {
     }
 
     /// The entity of the longest prefix of an address.
-    fn in_prefix(&self, address: &IpAddr) -> Option<EntityLink> {
+    pub fn in_prefix(&self, address: &IpAddr) -> Option<EntityLink> {
         let lengths = &self.prefix_lengths[usize::from(address.is_ipv6())];
         lengths.iter().find_map(|&(length, _)| self.prefixes.get(&(prefix(*address, length), length)))
     }
@@ -194,11 +193,6 @@ impl Entities {
     #[inline]
     pub fn context_names(&self, number: u32) -> &ContextNames {
         self.get(number).map_or(ContextNames::NONE, |found| &found.contexts)
-    }
-
-    /// The fields of an entity.
-    pub fn fields(&self, number: u32) -> Option<EndEntity<'_>> {
-        self.get(number).map(|found| found.entity.fields())
     }
 
     /// An entity by its number, to keep it.

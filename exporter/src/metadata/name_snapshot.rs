@@ -12,13 +12,13 @@ use hashbrown::HashMap;
 
 use super::context_names::ContextNames;
 use super::entities::{Entities, EntityLink};
-use super::links::{InterfaceInfo, Links};
+use super::link_tables::{InterfaceInfo, LinkTables};
 use super::provider::Entity;
 
 /// The state of links and the entities of providers at one time. Snapshots share the parts that did not change.
 #[derive(Clone, Debug, Default)]
 pub struct NameSnapshot {
-    links: Arc<Links>,
+    links: Arc<LinkTables>,
     entities: Arc<Entities>,
     /// Entities of endpoints, by the network namespaces of both parts.
     endpoints: HashMap<u16, EntityLink, RandomState>,
@@ -27,7 +27,7 @@ pub struct NameSnapshot {
 impl NameSnapshot {
     /// Joins the state of links and the entities of providers. An endpoint that has ended keeps its entity of the snapshot
     /// before, as long as both are there: its number is not used again so soon, unlike that of its namespace.
-    pub(super) fn new(links: Arc<Links>, entities: Arc<Entities>, before: &Self) -> Self {
+    pub(super) fn new(links: Arc<LinkTables>, entities: Arc<Entities>, before: &Self) -> Self {
         let found = |(endpoint, inode)| Some((endpoint, entities.in_namespace(inode)?));
         let mut endpoints: HashMap<_, _, _> = links.endpoint_namespaces().filter_map(found).collect();
         for (&endpoint, &link) in &before.endpoints {
@@ -44,7 +44,7 @@ impl NameSnapshot {
 
     /// The state of links.
     #[inline]
-    pub const fn links(&self) -> &Arc<Links> {
+    pub const fn links(&self) -> &Arc<LinkTables> {
         &self.links
     }
 
@@ -108,6 +108,11 @@ impl NameSnapshot {
         self.entities.of_identity(identity)
     }
 
+    /// The entity of the longest prefix of an address.
+    pub fn entity_in_prefix(&self, address: &IpAddr) -> Option<EntityLink> {
+        self.entities.in_prefix(address)
+    }
+
     /// The entity at an address; `port` are its port and protocol.
     #[inline]
     pub fn entity_at_address(&self, address: &IpAddr, port: Option<(u16, u8)>) -> Option<EntityLink> {
@@ -115,13 +120,13 @@ impl NameSnapshot {
     }
 }
 
-/// Whose labels an end has.
+/// The labels of an end.
 enum Labels<'a> {
-    /// Its entity's.
+    /// Those of its entity.
     Own,
-    /// Those of its identity, which are others.
+    /// Those of its identity, which differ.
     OfIdentity(&'a Arc<Entity>),
-    /// Those of an identity that no provider knows.
+    /// None: no provider knows its identity, which is not the entity's.
     Unknown,
 }
 
@@ -140,7 +145,8 @@ impl EntityFields for Relabeled {
 }
 
 impl NameSnapshot {
-    /// Whose labels an end with an entity has. An endpoint's are its own.
+    /// The labels of an end with an entity. An endpoint has its own. So has an entity whose identity no provider knows: its
+    /// number may be of another provider's labels.
     fn labels(&self, end: &End, entity: &Entity) -> Labels<'_> {
         if !self.entities.has_identities() || end.endpoint != 0 || end.identity == 0 {
             return Labels::Own;
@@ -148,14 +154,16 @@ impl NameSnapshot {
         let found = self.entities.of_identity(end.identity);
         match found.and_then(|found| self.entities.entity(found.entity)) {
             Some(identity) if identity.metadata.labels != entity.metadata.labels => Labels::OfIdentity(identity),
-            None if end.identity != entity.identity => Labels::Unknown,
+            None if end.identity != entity.identity && self.entities.of_identity(entity.identity).is_some() => {
+                Labels::Unknown
+            }
             Some(_) | None => Labels::Own,
         }
     }
 }
 
-impl From<Links> for NameSnapshot {
-    fn from(links: Links) -> Self {
+impl From<LinkTables> for NameSnapshot {
+    fn from(links: LinkTables) -> Self {
         Self::new(Arc::new(links), Arc::default(), &Self::default())
     }
 }

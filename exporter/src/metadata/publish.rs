@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::entities::Entities;
-use super::links::Links;
+use super::link_tables::LinkTables;
 use super::name_snapshot::NameSnapshot;
 use crate::support::lock::lock;
 
@@ -30,14 +30,14 @@ pub struct Publisher(Arc<Cell>);
 
 impl Publisher {
     /// A publisher with a first snapshot of links.
-    pub fn new(links: Links) -> Self {
+    pub fn new(links: LinkTables) -> Self {
         let publisher = Self::default();
         publisher.publish(links);
         publisher
     }
 
     /// Replaces the state of links; readers get it at their next [`Reader::refresh`].
-    pub fn publish(&self, links: Links) {
+    pub fn publish(&self, links: LinkTables) {
         let links = Arc::new(links);
         self.replace(|current| NameSnapshot::new(links, Arc::clone(current.entities()), current));
     }
@@ -65,7 +65,7 @@ impl Publisher {
     }
 
     /// Returns the current state of links.
-    pub fn links(&self) -> Arc<Links> {
+    pub fn links(&self) -> Arc<LinkTables> {
         Arc::clone(self.0.current().links())
     }
 
@@ -109,10 +109,10 @@ impl Reader {
 mod tests {
     use eyepiece_flow::interner::Symbols;
 
-    use super::{Links, Publisher};
+    use super::{LinkTables, Publisher};
 
-    fn with_host(symbols: &Symbols) -> Links {
-        let mut links = Links::new(symbols);
+    fn with_host(symbols: &Symbols) -> LinkTables {
+        let mut links = LinkTables::new(symbols);
         links.add_host([192, 0, 2, 1].into());
         links
     }
@@ -120,12 +120,12 @@ mod tests {
     #[test]
     fn reader_keeps_snapshot_until_refresh() {
         let symbols = Symbols::default();
-        let publisher = Publisher::new(Links::new(&symbols));
+        let publisher = Publisher::new(LinkTables::new(&symbols));
         let mut reader = publisher.reader();
         publisher.publish(with_host(&symbols));
         assert_eq!(reader.snapshot().links().ends().count(), 0);
         assert_eq!(reader.refresh().links().ends().count(), 1);
-        publisher.publish(Links::new(&symbols));
+        publisher.publish(LinkTables::new(&symbols));
         publisher.publish(with_host(&symbols));
         assert_eq!(reader.refresh().links().ends().count(), 1);
         assert_eq!(publisher.reader().snapshot().links().ends().count(), 1);
@@ -134,14 +134,14 @@ mod tests {
     #[test]
     fn all_readers_see_last_snapshot() {
         let symbols = Symbols::default();
-        let publisher = Publisher::new(Links::new(&symbols));
+        let publisher = Publisher::new(LinkTables::new(&symbols));
         let mut readers: Vec<_> = (0..2).map(|_| publisher.reader()).collect();
         std::thread::scope(|scope| {
             for reader in &mut readers {
                 scope.spawn(move || while reader.refresh().links().ends().count() == 0 {});
             }
             for _ in 0..1000 {
-                publisher.publish(Links::new(&symbols));
+                publisher.publish(LinkTables::new(&symbols));
             }
             publisher.publish(with_host(&symbols));
         });

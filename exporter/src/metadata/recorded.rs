@@ -4,10 +4,10 @@ use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_flow::recording::metadata;
 use eyepiece_flow::recording::metadata::{AddressKind, MetadataEntry};
 
-use super::links::{EndInfo, EndKind, InterfaceInfo, Links};
+use super::link_tables::{EndInfo, EndKind, InterfaceInfo, LinkTables};
 
 /// Writes a snapshot as metadata entries.
-pub fn write(links: &Links, out: &mut Vec<u8>) {
+pub fn write(links: &LinkTables, out: &mut Vec<u8>) {
     let text = |symbol: Symbol| links.name(symbol).map(|lease| &**lease.text()).unwrap_or_default();
     for (ifindex, info) in links.interfaces() {
         let InterfaceInfo { name, kind, endpoint } = info;
@@ -29,8 +29,8 @@ pub fn write(links: &Links, out: &mut Vec<u8>) {
 }
 
 /// Reads metadata entries as a snapshot; `None` if they are damaged.
-pub fn read(bytes: &[u8], symbols: &Symbols) -> Option<Links> {
-    let mut links = Links::new(symbols);
+pub fn read(bytes: &[u8], symbols: &Symbols) -> Option<LinkTables> {
+    let mut links = LinkTables::new(symbols);
     let whole = metadata::read(bytes, |entry| match entry {
         MetadataEntry::Interface { ifindex, kind, endpoint, name } => {
             let name = links.intern(name);

@@ -1,4 +1,4 @@
-//! What a pipeline is made of.
+//! The components of a pipeline.
 
 use std::net::IpAddr;
 

@@ -21,6 +21,8 @@ const PATIENCE: u64 = 500_000_000;
 pub(super) const MAX_WAITING: usize = 4096;
 /// Addresses of new endpoints at a time. Packets to and from further ones do not wait.
 const MAX_ADDRESSES: usize = 1024;
+/// Those of one endpoint, which may send from any.
+const MAX_ADDRESSES_OF_ENDPOINT: usize = 8;
 
 /// A flow, or totals with their ends.
 #[derive(Debug)]
@@ -60,10 +62,8 @@ pub(super) struct NameWait {
     queue: VecDeque<(Awaited, Waiting)>,
     /// When each unnamed endpoint had its first packet, ns since the Unix epoch.
     first_seen: HashMap<u16, u64, RandomState>,
-    /// Addresses that new endpoints send from and that are not listed yet.
-    new_addresses: HashMap<IpAddr, u16, RandomState>,
-    /// When the last of them was added, ns since the Unix epoch.
-    last_added: u64,
+    /// Addresses that new endpoints send from and that are not listed yet, each with when it was added.
+    new_addresses: HashMap<IpAddr, (u16, u64), RandomState>,
 }
 
 impl NameWait {
@@ -84,21 +84,21 @@ impl NameWait {
         !self.new_addresses.is_empty()
     }
 
-    /// Takes an address that an endpoint sends from, unless the endpoint had its first packet long ago: what sends from
-    /// many addresses delays no more than its first ones.
+    /// Records an unlisted address that an endpoint sends from. The time for that begins with the first such packet of the
+    /// endpoint, and ends for ever: an endpoint that sends from many addresses delays only its first ones.
     #[cold]
     pub(super) fn add_address(&mut self, address: IpAddr, endpoint: u16, names: &NameSnapshot, now: u64) {
-        if names.names_endpoints() && self.is_new(endpoint, now) && self.new_addresses.len() < MAX_ADDRESSES {
-            self.new_addresses.insert(address, endpoint);
-            self.last_added = now;
+        let is_listable = !(address.is_unspecified() || address.is_multicast() || address.is_loopback());
+        let has_room = self.new_addresses.len() < MAX_ADDRESSES
+            && self.new_addresses.values().filter(|(known, _)| *known == endpoint).count() < MAX_ADDRESSES_OF_ENDPOINT;
+        if names.names_endpoints() && is_listable && has_room && self.is_new(endpoint, now) {
+            self.new_addresses.entry(address).or_insert((endpoint, now));
         }
     }
 
-    /// Forgets new addresses if none can be awaited any more.
-    pub(super) fn forget_addresses(&mut self, now: u64) {
-        if !is_recent(self.last_added, now) {
-            self.new_addresses.clear();
-        }
+    /// Removes addresses that are awaited no more.
+    pub(super) fn expire_addresses(&mut self, now: u64) {
+        self.new_addresses.retain(|_, (_, added)| is_recent(*added, now));
     }
 
     /// Returns what a flow or totals with these ends and addresses must wait for, if anything.
@@ -118,7 +118,7 @@ impl NameWait {
             awaited.endpoints[at] = end.endpoint;
             if end.endpoint == 0 {
                 let sender = address.and_then(|address| self.new_addresses.get(&address));
-                awaited.senders[at] = sender.copied().unwrap_or(0);
+                awaited.senders[at] = sender.map_or(0, |(endpoint, _)| *endpoint);
             }
         }
         (!self.is_ready(&awaited, addresses, names, now)).then_some(awaited)
@@ -141,21 +141,23 @@ impl NameWait {
         self.queue.pop_front()
     }
 
-    /// Forgets endpoints that are gone: their numbers may be used again.
+    /// Removes endpoints that are gone: their numbers may be used again.
     pub(super) fn expire(&mut self, names: &NameSnapshot) {
-        self.first_seen.retain(|&endpoint, _| names.links().has_endpoint(endpoint));
+        let is_there = |endpoint| names.links().has_endpoint(endpoint);
+        self.first_seen.retain(|endpoint, _| is_there(*endpoint));
+        self.new_addresses.retain(|_, (endpoint, _)| is_there(*endpoint));
     }
 
     fn is_ready(&mut self, awaited: &Awaited, addresses: [Option<IpAddr>; 2], names: &NameSnapshot, now: u64) -> bool {
         let mut is_ready = true;
         for (at, address) in addresses.iter().enumerate() {
             let (endpoint, sender) = (awaited.endpoints[at], awaited.senders[at]);
-            let is_listed = |sender| address.is_some_and(|address| names.links().end(&address).is_at(sender));
+            let is_listed = || address.is_some_and(|address| names.links().end(&address).endpoint != 0);
             let is_unnamed = |endpoint| names.entity_of_endpoint(endpoint).is_none();
             if endpoint != 0 && is_unnamed(endpoint) {
                 is_ready &= !self.is_new(endpoint, now);
-            } else if sender != 0 && (is_unnamed(sender) || !is_listed(sender)) {
-                is_ready &= !self.is_new(sender, now);
+            } else if sender != 0 && (is_unnamed(sender) || !is_listed()) {
+                is_ready &= !self.first_seen.get(&sender).is_some_and(|first| is_recent(*first, now));
             }
         }
         is_ready

@@ -24,7 +24,7 @@ use super::event_handlers::{EventHandlers, Next};
 use super::metrics::{Aggregation, Snapshot};
 use super::name_wait::{Awaited, NameWait, Waiting};
 use super::peer_names::PeerNameCache;
-use crate::metadata::{Links, NameSnapshot, Reader};
+use crate::metadata::{LinkTables, NameSnapshot, Reader};
 use crate::source::Source;
 use crate::support::decode_errors::ExampleRecorder;
 use crate::support::telemetry::Telemetry;
@@ -99,11 +99,15 @@ impl Pipeline {
 
     /// Processes the source's pending events, waiting at most `wait` for the first. Returns their number.
     pub(super) fn read(&mut self, source: &mut dyn Source, wait: Duration) -> io::Result<usize> {
-        self.refresh_names();
-        self.arrival = (self.now)();
-        self.aggregation.arrive(self.arrival);
+        self.begin();
         let wait = if self.name_wait.is_idle() { wait } else { self.handle_named(wait) };
-        let result = source.read(wait, &mut |event| self.handle(event));
+        let mut is_first = true;
+        let result = source.read(wait, &mut |event| {
+            if std::mem::take(&mut is_first) {
+                self.begin();
+            }
+            self.handle(event);
+        });
         if result.is_err() {
             // Events before an error are sent and counted as well.
             self.handle_waiting();
@@ -111,6 +115,14 @@ impl Pipeline {
         self.send_batch();
         self.publish_counters();
         result
+    }
+
+    /// Loads names and time. Before each wait, and after it: it may have been a long one.
+    fn begin(&mut self) {
+        self.send_batch();
+        self.refresh_names();
+        self.arrival = (self.now)();
+        self.aggregation.arrive(self.arrival);
     }
 
     /// Processes what waits for a name, and sends it.
@@ -266,7 +278,8 @@ impl Pipeline {
             (self.learn)(traffic.ifindex, ip.source, flow.time);
             self.name_wait.add_address(ip.source, flow.source.endpoint, names, self.arrival);
         }
-        if enriched.has_unnamed_endpoint || self.name_wait.has_new_addresses() {
+        let is_ours = flow.traffic.is_some() || flow.kernel_drop.is_some();
+        if enriched.has_unnamed_endpoint || is_ours && self.name_wait.has_new_addresses() {
             let addresses = flow.ip.as_ref().map_or([None; 2], |ip| [Some(ip.source), Some(ip.destination)]);
             let ends = [&flow.source, &flow.destination];
             if let Some(awaited) = self.name_wait.must_wait(ends, addresses, names, self.arrival) {
@@ -287,7 +300,7 @@ impl Pipeline {
         while let Some((awaited, waiting)) = self.name_wait.take_ready(self.names.snapshot(), self.arrival) {
             self.handle_late(awaited, waiting);
         }
-        self.name_wait.forget_addresses(self.arrival);
+        self.name_wait.expire_addresses(self.arrival);
         if self.name_wait.has_waiting() { wait.min(NAME_POLL) } else { wait }
     }
 
@@ -417,7 +430,7 @@ impl Pipeline {
 
 /// The kind of the interface that packets came in by. Index 0 stands for none.
 #[inline]
-fn ingress_kind(links: &Links, ifindex: u32) -> InterfaceKind {
+fn ingress_kind(links: &LinkTables, ifindex: u32) -> InterfaceKind {
     if ifindex == 0 { InterfaceKind::Other } else { links.interface(ifindex).kind }
 }
 

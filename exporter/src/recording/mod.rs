@@ -15,7 +15,7 @@ use eyepiece_flow::event::{Event, KernelDrop};
 use eyepiece_flow::recording::format;
 
 use self::chunk::Chunks;
-use crate::metadata::{Links, Publisher, recorded};
+use crate::metadata::{LinkTables, Publisher, recorded};
 use crate::source::{Source, Waker};
 
 pub use chunk::Counts;
@@ -60,7 +60,7 @@ impl Recording {
 
 /// The names and links that the file contains already.
 struct Known {
-    links: Option<Arc<Links>>,
+    links: Option<Arc<LinkTables>>,
     names: HashSet<Name>,
     has_origin: bool,
 }

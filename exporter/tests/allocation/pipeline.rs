@@ -8,7 +8,7 @@ use std::time::Duration;
 use eyepiece::export::otlp::counters::ExportCounters;
 use eyepiece::export::otlp::queue;
 use eyepiece::export::otlp::queue::DEFAULT_CAPACITY;
-use eyepiece::metadata::{InterfaceInfo, Links, Publisher};
+use eyepiece::metadata::{InterfaceInfo, LinkTables, Publisher};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::{Aggregation, Config};
 use eyepiece::pipeline::{Deps, Handle, Sink};
@@ -72,7 +72,7 @@ impl Source for Repeated {
 
 /// Interfaces 1 to 3 are endpoints with names.
 fn publisher(symbols: &Symbols) -> Publisher {
-    let mut links = Links::new(symbols);
+    let mut links = LinkTables::new(symbols);
     for ifindex in 1..=3_u16 {
         let name = links.intern(&format!("veth{ifindex}"));
         links.add_interface(

@@ -209,7 +209,7 @@ async fn requests_stay_below_four_mebibytes() {
     use eyepiece::export::otlp::logs::{MAX_BYTES, MAX_RECORDS};
     let received = Received::default();
     let (address, _) = grpc(&received, "127.0.0.1:0", None).await;
-    let mut links = eyepiece::metadata::Links::new(&eyepiece_flow::interner::Symbols::default());
+    let mut links = eyepiece::metadata::LinkTables::new(&eyepiece_flow::interner::Symbols::default());
     let huge = links.intern(&"x".repeat(600 * 1024));
     let beyond = links.intern(&"y".repeat(2 * 1024 * 1024));
     let telemetry = eyepiece::support::telemetry::Telemetry::default();

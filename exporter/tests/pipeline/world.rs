@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use eyepiece::metadata::provider::{ChangeReceiver as _, Entity, EntityKind, Key, Provider, Target};
 use eyepiece::metadata::registry::Registry;
-use eyepiece::metadata::{InterfaceInfo, Links, NameSnapshot, Publisher, WantedTexts};
+use eyepiece::metadata::{InterfaceInfo, LinkTables, NameSnapshot, Publisher, WantedTexts};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::l7::cluster_name;
 use eyepiece_flow::metadata::{EndMetadata, Service, Workload};
@@ -22,7 +22,7 @@ const WORLD: &str = include_str!("../../../tests/vectors/world.json");
 pub(crate) fn snapshot() -> Arc<NameSnapshot> {
     let world: Value = serde_json::from_str(WORLD).expect("JSON");
     let symbols = Symbols::default();
-    let (mut links, mut entries, mut seen) = (Links::new(&symbols), Vec::new(), Vec::new());
+    let (mut links, mut entries, mut seen) = (LinkTables::new(&symbols), Vec::new(), Vec::new());
     let rows = |table: &str| world[table].as_array().unwrap_or_else(|| panic!("{table}")).clone();
     for link in rows("links") {
         let name = links.intern(&text(&link["name"]));
@@ -132,14 +132,17 @@ fn ip(value: &Value) -> Option<IpAddr> {
     value.as_str()?.parse().ok()
 }
 
-/// Takes out what only one side has: from the reference the rules behind a verdict, from ours what is more than the
-/// reference's. Access-log records there have labels of their own only, and the pod of an address that the ipcache has;
-/// debug messages have no workload; an answer of DNS holds for the endpoint that asked, and here for all.
+/// Removes what only one side has. From the reference: the rules behind a verdict, and the service of a socket without
+/// protocol. From ours: labels and pods of access-log records that have none there, for upstream uses the record and the
+/// ipcache alone; workloads of debug messages; DNS names that another endpoint asked for.
 pub(crate) fn align(ours: &mut Value, expected: &mut Value) {
     if let Some(flow) = expected.as_object_mut() {
         flow.retain(|key, _| !key.ends_with("gress_allowed_by") && !key.ends_with("gress_denied_by"));
     }
     let is_l7 = ours["Type"] == "L7";
+    if ours["Type"] == "SOCK" && ours.get("l4").is_none() {
+        retain(expected, &Value::Null, &["source_service", "destination_service"]);
+    }
     for end in ["source", "destination"] {
         if is_l7 {
             retain(&mut ours[end], &expected[end], &["namespace", "pod_name", "labels", "cluster_name"]);

@@ -46,10 +46,15 @@ func parse(arguments *flag.FlagSet, in *bufio.Reader, out *bufio.Writer) error {
 	})
 }
 
-// newParser gives a parser that remembers nothing.
+// newParser gives a parser that remembers nothing, with the names of a world; nil: without any.
 func newParser(names *world) (*parser.Parser, error) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
+	if names == nil {
+		return parser.New(log, &testutils.NoopEndpointGetter, &testutils.NoopIdentityGetter, &testutils.NoopDNSGetter,
+			&testutils.NoopIPGetter, &testutils.NoopServiceGetter, &world{},
+			&testutils.NoopPodMetadataGetter, options.CacheSize(16))
+	}
 	return parser.New(log, names.endpointGetter(), names.identityGetter(), names.dnsGetter(), names.ipGetter(),
 		names.serviceGetter(), names, &testutils.NoopPodMetadataGetter, options.CacheSize(16))
 }

@@ -54,12 +54,12 @@ type world struct {
 	} `json:"links"`
 }
 
-// readWorld reads a world; that of the empty path has nothing in it.
+// readWorld reads a world; that of the empty path is nil.
 func readWorld(path string) (*world, error) {
-	var found world
 	if path == "" {
-		return &found, nil
+		return nil, nil
 	}
+	var found world
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err

@@ -119,7 +119,7 @@ fn create_web(observed: &Observed) -> Result<Running> {
     Ok(web)
 }
 
-/// What the records of a port must have at the client's end.
+/// The client that the records of a port must name.
 struct Client<'a> {
     port: u16,
     pod: &'a Running,

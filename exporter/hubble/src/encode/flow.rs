@@ -186,7 +186,12 @@ pub(super) fn end(
     out: &mut Vec<u8>,
 ) {
     let metadata = entity.map(|entity| entity.metadata);
-    let known = entity.map(|entity| entity.labels).filter(|_| labels.is_empty() || is_given).unwrap_or(labels);
+    let (known, cluster) = match entity {
+        Some(entity) if labels.is_empty() || is_given && !entity.labels.is_empty() => {
+            (entity.labels, entity.cluster_name)
+        }
+        _ => (labels, ""),
+    };
     message(out, field, |out| {
         number(out, 1, end.endpoint.into());
         number(out, 2, end.identity.into());
@@ -207,7 +212,6 @@ pub(super) fn end(
                 });
             }
         }
-        let cluster = entity.map_or("", |entity| entity.cluster_name);
         text(out, 7, if cluster.is_empty() { cluster_name(known).unwrap_or_default() } else { cluster });
     });
 }

@@ -59,7 +59,8 @@ impl<'a> Labels<'a> {
     pub(super) fn of(flow: &'a Flow, side: Side, names: &'a dyn NameLookup) -> Self {
         let end = end_entity(flow, side.of(FlowEnd::Source, FlowEnd::Destination), names);
         let own = flow.l7.as_ref().map_or(&[][..], |l7| side.of(&l7.source_labels, &l7.destination_labels));
-        match end.map(|end| end.labels).filter(|_| own.is_empty() || flow.metadata.is_some()).unwrap_or(own) {
+        let is_used = |known: &&[String]| own.is_empty() || flow.metadata.is_some() && !known.is_empty();
+        match end.map(|end| end.labels).filter(is_used).unwrap_or(own) {
             [] if flow.metadata.is_none() => {
                 Self::Reserved(reserved_identity_label(side.of(&flow.source, &flow.destination).identity))
             }

@@ -303,8 +303,8 @@ fn tcp_flags(flow: &Flow) -> Option<u16> {
 fn cluster<'a>(flow: &'a Flow, side: Side, names: &'a dyn NameLookup) -> &'a str {
     let end = end_entity(flow, side.of(FlowEnd::Source, FlowEnd::Destination), names);
     match end.map(|end| end.cluster_name) {
-        None | Some("") => Labels::of(flow, side, names).cluster(),
-        Some(name) => name,
+        Some(name) if !name.is_empty() && (flow.metadata.is_some() || flow.l7.is_none()) => name,
+        _ => Labels::of(flow, side, names).cluster(),
     }
 }
 

@@ -40,7 +40,7 @@ enum Content {
     Entities(Vec<EntityEvent>),
 }
 
-/// What becomes a log record.
+/// An item of the queue that becomes a log record.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Record<'a> {
     /// A flow, an event or a loss.

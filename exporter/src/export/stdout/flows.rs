@@ -179,7 +179,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{DAY, ExportCounters, LogEvents, Paint, build};
-    use crate::metadata::{Links, NameSnapshot};
+    use crate::metadata::{LinkTables, NameSnapshot};
     use crate::support::shutdown;
     use crate::support::telemetry::Telemetry;
     use eyepiece_config::Signal;
@@ -210,7 +210,7 @@ mod tests {
     async fn print(room: usize, kind: io::ErrorKind, batches: &[usize]) -> (io::Result<()>, String, ExportCounters) {
         let telemetry = Telemetry::default();
         let pipe = Pipe { text: Arc::default(), room, kind };
-        let mut links = Links::new(&Symbols::default());
+        let mut links = LinkTables::new(&Symbols::default());
         let mut flow = Flow::empty(EventType { kind: 1, subtype: 133 });
         flow.drop_reason = 133;
         flow.verdict = Verdict::Dropped;

@@ -1,4 +1,4 @@
-//! What an agent's notifications add up to: the pods and identities of addresses, and the labels of identities.
+//! The state that an agent's notifications give: the pods and identities of addresses, and the labels of identities.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -18,8 +18,8 @@ const MAX_ENDPOINTS: usize = 65_535;
 /// Reserved identity of other nodes (Cilium `pkg/identity/numericidentity.go`).
 const IDENTITY_REMOTE_NODE: u32 = 6;
 
-/// The first identity that stands for labels: those below are reserved (Cilium `pkg/identity/numericidentity.go`).
-const FIRST_OF_LABELS: u32 = 256;
+/// The lowest identity that is allocated for labels (Cilium `pkg/identity/numericidentity.go`).
+const MIN_ALLOCATED_IDENTITY: u32 = 256;
 
 /// Namespace and name of a pod.
 type Pod = (String, String);
@@ -78,18 +78,14 @@ impl AgentState {
             // Labels of a failed build may be incomplete.
             (Notification::Endpoint { .. }, AgentEventKind::EndpointRegenerateFailure) => Vec::new(),
             // Another eyepiece names the pod in every notification.
-            (Notification::Endpoint { id, labels, pod_name, namespace, .. }, kind) if !pod_name.is_empty() => {
+            (Notification::Endpoint { id, labels, pod_name, namespace, .. }, _) if !pod_name.is_empty() => {
                 let pod = (namespace.clone(), pod_name.clone());
                 if self.endpoints.len() >= MAX_ENDPOINTS && !self.endpoints.contains_key(id) {
                     self.refused += 1;
                     return Vec::new();
                 }
                 self.endpoints.insert(*id, pod.clone());
-                let mut changes = self.set_labels(&pod, labels);
-                if kind == AgentEventKind::EndpointRegenerateSuccess {
-                    changes.extend(self.label_identities(&pod));
-                }
-                changes
+                self.set_labels(&pod, labels)
             }
             (Notification::Endpoint { id, labels, .. }, AgentEventKind::EndpointRegenerateSuccess) => {
                 let Some(pod) = self.endpoints.get(id).cloned() else { return Vec::new() };
@@ -122,19 +118,19 @@ impl AgentState {
         self.keys.get(pod).into_iter().flatten().filter_map(|key| self.change(key)).collect()
     }
 
-    /// Gives a pod's labels to the identity of its addresses, which the agent has announced before the build that this
-    /// follows. An identity stands for one set of labels, so pods of other nodes have them as well.
+    /// Gives a pod's labels to the identity of its addresses: pods of other nodes with that identity have them as well. The
+    /// agent announces a new identity before the build with it. Another eyepiece's identities stand for fewer labels.
     fn label_identities(&mut self, pod: &Pod) -> Vec<Change> {
         let Some(labels) = self.labels.get(pod) else { return Vec::new() };
         let mut changes = Vec::new();
         for key in self.keys.get(pod).into_iter().flatten() {
             let Some(Address { identity, .. }) = self.addresses.get(key) else { continue };
             if let Some(known) = self.identities.get_mut(identity)
-                && *identity >= FIRST_OF_LABELS
+                && *identity >= MIN_ALLOCATED_IDENTITY
                 && known.labels != *labels
             {
                 known.labels.clone_from(labels);
-                changes.push(Change::Set(Key::Identity(*identity), Target::Entity(labeled(*identity, labels))));
+                changes.push(Change::Set(Key::Identity(*identity), Target::Entity(identity_entity(*identity, labels))));
             }
         }
         changes
@@ -205,8 +201,8 @@ impl AgentState {
     }
 }
 
-/// The labels of an identity.
-fn labeled(identity: u32, labels: &[String]) -> Arc<Entity> {
+/// The entity of an identity: its labels alone.
+fn identity_entity(identity: u32, labels: &[String]) -> Arc<Entity> {
     let cluster_name = cluster_name(labels).unwrap_or_default().to_owned();
     let metadata = EndMetadata { cluster_name, labels: labels.to_vec(), ..EndMetadata::default() };
     Arc::new(Entity { identity, metadata, ..Entity::default() })
@@ -287,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn events_add_up_to_pods_and_identities() {
+    fn events_give_pods_and_identities() {
         use AgentEventKind::{
             EndpointCreated, EndpointDeleted, EndpointRegenerateFailure, EndpointRegenerateSuccess, IpcacheDeleted,
             IpcacheUpserted,
@@ -333,10 +329,7 @@ mod tests {
             (
                 "another eyepiece's endpoint is named",
                 endpoint(EndpointRegenerateSuccess, 10, "db", &["k8s:app=db"]),
-                vec![
-                    "10.0.1.1 Pod shop/db 301 [k8s:app=db] ".to_owned(),
-                    "identity 301 Named  301 [k8s:app=db] ".to_owned(),
-                ],
+                vec!["10.0.1.1 Pod shop/db 301 [k8s:app=db] ".to_owned()],
             ),
             ("and gone", endpoint(EndpointDeleted, 10, "db", &[]), vec!["10.0.1.1 Pod shop/db 301 [] ".to_owned()]),
             ("host", ipcache(IpcacheUpserted, "192.0.2.1/32", 1, ""), vec!["192.0.2.1 Node host 1 [] ".to_owned()]),

@@ -1,4 +1,4 @@
-//! What went wrong between the API server and us, in words that name the verb and the resource.
+//! The failure of a request to the API server; its text names the verb and the resource.
 
 use eyepiece_hubble::terminal::safe;
 use kube::runtime::watcher;

@@ -38,7 +38,7 @@ const MIN_INTERVAL: Duration = Duration::from_secs(5);
 const LOOK_PAUSES_MS: [u64; 8] = [10, 20, 30, 60, 120, 250, 1000, 4000];
 /// Folders that wait for another look. Those beyond wait for the next scan.
 const MAX_WAITING: usize = 1024;
-/// What is missing on a machine whose processes are all in the root of the unified tree, or which has none.
+/// The limit on a machine without a unified tree, or whose processes are all in its root.
 const NOT_UNIFIED: &str =
     "no cgroup v2 groups: host sockets are named by their processes only, and those of UDP not at all";
 

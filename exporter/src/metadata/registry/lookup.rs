@@ -8,7 +8,7 @@ use eyepiece_flow::protocol;
 
 use super::{MAX_STEPS, Registry, State};
 use crate::metadata::entities::prefix;
-use crate::metadata::links::{EndKind, Links};
+use crate::metadata::link_tables::{EndKind, LinkTables};
 use crate::metadata::provider::{Entity, Key, Provider, Target};
 use crate::support::lookup::{Lookup, LookupEntry};
 
@@ -16,8 +16,8 @@ use crate::support::lookup::{Lookup, LookupEntry};
 const MAX_ENTRIES: usize = 100;
 
 impl Registry {
-    /// What is known of an address or of a name: that of an entity, its pod, workload, service, a DNS name or a label. A
-    /// name that no entity has exactly is searched as a part of such names.
+    /// Returns the entries of an address or of a name: that of an entity, its pod, workload, service, a DNS name or a
+    /// label. A name that no entity has exactly is searched as a part of such names.
     pub fn lookup(&self, query: &str) -> Lookup {
         let query = query.trim();
         let links = self.publisher.links();
@@ -69,7 +69,8 @@ impl State {
                 let mut through = Vec::new();
                 let Some((provider, entity)) = self.follow(*provider, target, &mut through) else { continue };
                 if matches(key, entity) {
-                    let is_used = used.is_some_and(|used| Arc::ptr_eq(used, entity));
+                    let adds_names = |used: &Entity| provider == Provider::Dns && used.dns_names.is_empty();
+                    let is_used = used.is_some_and(|used| Arc::ptr_eq(used, entity) || adds_names(used));
                     list.push(Found { key, through, provider, entity, is_used });
                 }
             }
@@ -150,12 +151,12 @@ fn names(entity: &Entity) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
 }
 
 /// The network namespace of the endpoint that an address is configured at.
-fn namespace_of(links: &Links, address: &IpAddr) -> Option<u32> {
+fn namespace_of(links: &LinkTables, address: &IpAddr) -> Option<u32> {
     let end = links.end(address);
     links.endpoint_namespaces().find(|(id, _)| end.is_configured() && *id == end.endpoint).map(|(_, inode)| inode)
 }
 
-fn owner(links: &Links, address: &IpAddr) -> String {
+fn owner(links: &LinkTables, address: &IpAddr) -> String {
     let end = links.end(address);
     match end.kind {
         EndKind::World => "the world".to_owned(),
@@ -214,7 +215,7 @@ mod tests {
 
     use super::super::tests::Bench;
     use crate::metadata::provider::{Change, ChangeReceiver as _, Entity, EntityKind, Key, Provider, Target};
-    use crate::metadata::{InterfaceInfo, Links};
+    use crate::metadata::{InterfaceInfo, LinkTables};
 
     fn web() -> Target {
         let workloads = vec![Workload { name: "web".to_owned(), kind: "Deployment".to_owned() }];
@@ -231,7 +232,7 @@ mod tests {
 
     fn bench() -> Bench {
         let bench = Bench::new();
-        let mut links = Links::new(&bench.symbols);
+        let mut links = LinkTables::new(&bench.symbols);
         let name = links.intern("veth7");
         links.add_interface(3, InterfaceInfo { name, endpoint: 7, ..InterfaceInfo::default() });
         links.add_endpoint_address([10, 0, 0, 1].into(), 7, false);
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn address_shows_entries_in_order_of_use() {
+    fn lookup_orders_entries_by_use() {
         let bench = bench();
         assert_eq!(
             found(&bench, "10.0.0.1"),

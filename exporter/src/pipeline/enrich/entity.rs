@@ -10,9 +10,11 @@ use eyepiece_wire::Hook;
 
 use crate::metadata::{EntityLink, IDENTITY_HOST, IDENTITY_WORLD, NameSnapshot};
 
-/// The keys of an end's entity, beside its endpoint.
+/// The keys of an end's entity.
 #[derive(Clone, Copy, Debug, Default)]
 struct Hints<'a> {
+    /// 0 = none.
+    endpoint: u16,
     address: Option<&'a IpAddr>,
     /// Port and protocol.
     service: Option<(u16, u8)>,
@@ -33,6 +35,13 @@ pub(super) fn name_flow(flow: &mut Flow, names: &NameSnapshot) -> bool {
     let addresses = flow.ip.as_ref().map(|ip| (&ip.source, &ip.destination));
     let is_ours = flow.traffic.is_some() || flow.kernel_drop.is_some();
     let (mut source, mut destination) = hints(addresses, service(&flow.l4), is_ours);
+    (source.endpoint, destination.endpoint) = (flow.source.endpoint, flow.destination.endpoint);
+    if flow.l7.is_some() {
+        // A record has endpoints of its own. As in Hubble, its names are those of the addresses.
+        let at =
+            |address: Option<&IpAddr>| address.map_or(0, |address| names.links().end_at(address, flow.time).endpoint);
+        (source.endpoint, destination.endpoint) = (at(source.address), at(destination.address));
+    }
     if flow.no_source_address {
         source.address = None;
     }
@@ -59,6 +68,7 @@ pub(super) fn name_totals(totals: &Totals, from: &mut End, to: &mut End, names: 
     let transport = &totals.transport;
     let service = (transport.protocol, transport.ports);
     let (mut source, mut destination) = hints(addresses, Some(service), true);
+    (source.endpoint, destination.endpoint) = (from.endpoint, to.endpoint);
     by_socket(&totals.traffic, (from, &mut source), (to, &mut destination));
     name(from, source, names) | name(to, destination, names)
 }
@@ -112,7 +122,7 @@ fn by_socket<'a>(traffic: &TrafficDelta, source: (&End, &mut Hints<'a>), destina
 
 /// Names the end of an event that has its endpoint only.
 pub(super) fn name_endpoint(end: &mut End, names: &NameSnapshot) {
-    name(end, Hints::default(), names);
+    name(end, Hints { endpoint: end.endpoint, ..Hints::default() }, names);
 }
 
 /// Protocol and ports of a transport that has services.
@@ -145,8 +155,8 @@ fn hints<'a>(
 /// provider names by its network namespace: an address may still be that of its former owner.
 #[inline]
 fn name(end: &mut End, hints: Hints<'_>, names: &NameSnapshot) -> bool {
-    let of_endpoint = names.entity_of_endpoint(end.endpoint).filter(|_| end.endpoint != 0);
-    let is_unnamed = of_endpoint.is_none() && end.endpoint != 0;
+    let of_endpoint = if hints.endpoint == 0 { None } else { names.entity_of_endpoint(hints.endpoint) };
+    let is_unnamed = of_endpoint.is_none() && hints.endpoint != 0;
     let Some(EntityLink { entity, name, identity }) = of_endpoint.or_else(|| find(end, hints, names)) else {
         return is_unnamed;
     };
@@ -164,12 +174,18 @@ fn name(end: &mut End, hints: Hints<'_>, names: &NameSnapshot) -> bool {
 /// Finds the entity of an end by its control group or address, else by the identity that its datapath gave it.
 #[inline]
 fn find(end: &End, hints: Hints<'_>, names: &NameSnapshot) -> Option<EntityLink> {
-    let Hints { address, service, control_group, process, is_identity_ours } = hints;
-    if end.endpoint != 0 {
-        return names.entity_at_address_of(end.endpoint, address?, service);
+    let Hints { endpoint, address, service, control_group, process, is_identity_ours } = hints;
+    if endpoint != 0 {
+        return names.entity_at_address_of(endpoint, address?, service);
     }
-    let by_socket = names.entity_of_socket(control_group, process);
-    let found = by_socket.or_else(|| names.entity_at_address(address?, service));
+    let at_address = || match address? {
+        // Hubble does not treat an IPv4-mapped address as IPv4.
+        IpAddr::V6(mapped) if !is_identity_ours && mapped.to_ipv4_mapped().is_some() => {
+            names.entity_in_prefix(&IpAddr::V6(*mapped))
+        }
+        address => names.entity_at_address(address, service),
+    };
+    let found = names.entity_of_socket(control_group, process).or_else(at_address);
     if found.is_some() || is_identity_ours { found } else { names.entity_of_identity(end.identity) }
 }
 

@@ -12,14 +12,14 @@ use eyepiece_flow::event::Totals;
 use eyepiece_flow::flow::{Direction, EVENT_DROP, End, Flow};
 use eyepiece_wire::Hook;
 
-use crate::metadata::{EndInfo, EndKind, IDENTITY_WORLD, Links, NameSnapshot};
+use crate::metadata::{EndInfo, EndKind, IDENTITY_WORLD, LinkTables, NameSnapshot};
 
 /// Observation point of packets that an endpoint receives (Cilium `pkg/monitor/api`, `TraceToLxc`).
 const TO_ENDPOINT: u8 = 0;
 /// Observation point of packets that an endpoint sends (`TraceFromLxc`).
 const FROM_ENDPOINT: u8 = 5;
 
-/// What a caller has to know of an enriched flow.
+/// Results of the enrichment of a flow that its caller acts on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Enriched {
     /// The source sends from an address that is not known as its own, or only learned: the watcher of interfaces may be
@@ -75,12 +75,13 @@ pub fn enrich(flow: &mut Flow, names: &NameSnapshot) -> Enriched {
     Enriched { is_new_address, has_unnamed_endpoint: entity::name_flow(flow, names) }
 }
 
-/// Names the ends of a flow anew that was enriched with an older snapshot. Its endpoints stay; an end without one is the
-/// endpoint that was seen to send from its address, once the address is listed there (`senders`, 0 = none).
+/// Names the ends of a flow again; an older snapshot named them first. Its endpoints stay. An end without one is the endpoint
+/// that sent from its address (`senders`, 0 = none), if the address is listed there by now.
 pub fn rename(flow: &mut Flow, senders: [u16; 2], names: &NameSnapshot) {
     let (source, destination) = flow.ip.as_ref().map(|ip| (&ip.source, &ip.destination)).unzip();
     reset(&mut flow.source, source, senders[0], names.links());
     reset(&mut flow.destination, destination, senders[1], names.links());
+    flow.direction = direction(flow);
     entity::name_flow(flow, names);
 }
 
@@ -92,13 +93,13 @@ pub fn rename_totals(totals: &Totals, ends: &mut TotalsEnds, senders: [u16; 2], 
     entity::name_totals(totals, &mut ends.source, &mut ends.destination, names);
 }
 
-/// Takes the name and the identity that an older snapshot gave an end.
-fn reset(end: &mut End, address: Option<&IpAddr>, sender: u16, links: &Links) {
+/// Replaces the name and identity that an older snapshot gave an end.
+fn reset(end: &mut End, address: Option<&IpAddr>, sender: u16, links: &LinkTables) {
     let endpoint = end.endpoint;
     let info = match address.map(|address| links.end(address)) {
         _ if endpoint != 0 => EndInfo { endpoint, name: links.endpoint_name(endpoint), ..EndInfo::default() },
         Some(info) if info.endpoint == 0 => info,
-        Some(info) if info.is_at(sender) => info,
+        Some(info) if info.endpoint == sender => info,
         // Another endpoint that has the address now did not have it then.
         Some(_) => links.world(),
         None => return,
@@ -108,7 +109,7 @@ fn reset(end: &mut End, address: Option<&IpAddr>, sender: u16, links: &Links) {
 }
 
 /// Fills in the ends of a flow of another datapath.
-fn foreign(flow: &mut Flow, links: &Links) {
+fn foreign(flow: &mut Flow, links: &LinkTables) {
     let Some(ip) = &flow.ip else {
         flow.direction = direction(flow);
         return;
@@ -202,7 +203,7 @@ pub fn ends(totals: &Totals, names: &NameSnapshot) -> (TotalsEnds, bool) {
 
 /// Sets an end with an unknown, shared or only learned address to the event's own endpoint.
 #[inline]
-fn set_own_endpoint(end: &mut Option<EndInfo>, endpoint: u16, links: &Links) {
+fn set_own_endpoint(end: &mut Option<EndInfo>, endpoint: u16, links: &LinkTables) {
     if end.is_none_or(|end| end.kind == EndKind::World || end.shared || end.learned) {
         let name = links.endpoint_name(endpoint);
         *end = Some(EndInfo { endpoint, name, kind: EndKind::Endpoint, ..EndInfo::default() });
@@ -228,7 +229,7 @@ mod tests {
     use eyepiece_tests::sample;
     use eyepiece_wire::{Hook, InterfaceKind};
 
-    use super::{Enriched, Links, enrich};
+    use super::{Enriched, LinkTables, enrich};
     use crate::metadata::{InterfaceInfo, NameSnapshot};
 
     /// When all packets pass.
@@ -239,8 +240,8 @@ mod tests {
     const TO: Option<u8> = Some(0);
     const FROM_NETWORK: Option<u8> = Some(10);
 
-    fn links(symbols: &Symbols) -> Links {
-        let mut links = Links::new(symbols);
+    fn links(symbols: &Symbols) -> LinkTables {
+        let mut links = LinkTables::new(symbols);
         for (ifindex, endpoint, name) in [(7, 1, "a"), (8, 2, "b")] {
             let (name, kind) = (symbols.intern(name), InterfaceKind::Endpoint);
             links.add_interface(ifindex, InterfaceInfo { name, kind, endpoint });

@@ -43,7 +43,7 @@ pub struct Config {
     pub idle_expiry: Duration,
     /// The same for one that has a name or interface which is gone; at least the time between two exports.
     pub gone_expiry: Duration,
-    /// What splits `hubble.flow.io` and `hubble.flow.packets` beside the ends.
+    /// The labels of `hubble.flow.io` and `hubble.flow.packets` beside the ends.
     pub flow_detail: FlowDetail,
 }
 

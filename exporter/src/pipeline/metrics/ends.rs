@@ -114,7 +114,7 @@ impl PackedAddress {
     }
 }
 
-/// What a key has of one end.
+/// The part of a key for one end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PackedEnd {
     pub(super) value: PackedValue,

@@ -18,7 +18,7 @@ use super::ends::{ContextLabels, PackedEnds, Projection, Value};
 use super::labels::{PackedLabels, interface_labels};
 use super::metric_contexts::{Contexts, EndContexts};
 use super::series::{NONE, SeriesLeases, Table};
-use crate::metadata::{Links, NameSnapshot, WantedTexts};
+use crate::metadata::{LinkTables, NameSnapshot, WantedTexts};
 
 /// Key of a series in a metric with contexts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ impl Tables {
 }
 
 /// Returns the present name of an interface.
-pub(super) fn interface_name(links: &Links, ifindex: u32) -> Option<Arc<Lease>> {
+pub(super) fn interface_name(links: &LinkTables, ifindex: u32) -> Option<Arc<Lease>> {
     links.name(links.interface(ifindex).name).map(Arc::clone)
 }
 

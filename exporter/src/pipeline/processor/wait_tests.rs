@@ -16,7 +16,7 @@ use super::Pipeline;
 use super::tests::{Stuck, build};
 use crate::metadata::provider::{Change, ChangeReceiver as _, Condition, Entity, Key, Provider, Target};
 use crate::metadata::registry::Registry;
-use crate::metadata::{InterfaceInfo, Links, Publisher, WantedTexts};
+use crate::metadata::{InterfaceInfo, LinkTables, Publisher, WantedTexts};
 use crate::source::{Source, Waker};
 
 /// Two endpoints, and their network namespaces.
@@ -83,7 +83,7 @@ impl Bench {
 
     /// Publishes endpoints, of which some have their address.
     fn links_with(&self, endpoints: &[(u16, u32)], listed: &[(u16, u32)]) {
-        let mut links = Links::new(&self.symbols);
+        let mut links = LinkTables::new(&self.symbols);
         for &(endpoint, inode) in endpoints {
             let (name, kind) = (links.intern(&format!("veth{endpoint}")), InterfaceKind::Endpoint);
             links.add_interface(endpoint.into(), InterfaceInfo { name, kind, endpoint });

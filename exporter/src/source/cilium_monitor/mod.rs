@@ -1,7 +1,7 @@
 //! The source `cilium-monitor`: reads the monitor 1.2 socket of a running Cilium agent, and reconnects after every end.
 //!
-//! An agent does not count events that it has while no client is connected. Counted are: interruptions by reason, the
-//! time without a connection, the bytes of truncated messages, and one lost event for each of those messages.
+//! An agent does not count events that it has while no client is connected. The source counts interruptions by reason,
+//! the time without a connection, the bytes of truncated messages, and one lost event for each of those messages.
 //!
 //! CPU numbers have 16 bits here. Other ones, which no kernel has, become CPU 0 for events, none for losses.
 

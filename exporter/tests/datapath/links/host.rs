@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use eyepiece::metadata::{Links, Publisher, Reader};
+use eyepiece::metadata::{LinkTables, Publisher, Reader};
 use eyepiece::source::datapath::links;
 use eyepiece::source::datapath::links::{Config, Link, LinkEvent};
 use eyepiece::support::telemetry::Telemetry;
@@ -94,7 +94,7 @@ impl Watched {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let symbols = Symbols::default();
-        let publisher = Publisher::new(Links::new(&symbols));
+        let publisher = Publisher::new(LinkTables::new(&symbols));
         let links = links::build(runtime.handle(), config, symbols.clone(), publisher.clone(), &Telemetry::default())
             .expect("a watcher");
         let reader = publisher.reader();

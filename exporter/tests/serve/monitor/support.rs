@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eyepiece::metadata::{Links, Publisher};
+use eyepiece::metadata::{LinkTables, Publisher};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::Aggregation;
 use eyepiece::pipeline::{Deps, Handle, metrics};
@@ -159,7 +159,7 @@ impl Server {
             source: Box::new(Tap::new(Box::new(source), &fanout, inbox)),
             producer: Producer::default(),
             source_kind: "test",
-            names: Publisher::new(Links::new(&Symbols::default())).reader(),
+            names: Publisher::new(LinkTables::new(&Symbols::default())).reader(),
             symbols: Symbols::default(),
             learn: Box::new(|_, _: IpAddr, _| {}),
             learn_process: Box::new(|_| {}),

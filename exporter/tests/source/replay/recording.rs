@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use eyepiece::metadata::{InterfaceInfo, Links, Publisher};
+use eyepiece::metadata::{InterfaceInfo, LinkTables, Publisher};
 use eyepiece::recording;
 use eyepiece::recording::{Deps, End, KernelNameLookup, Open, Recording, Summary};
 use eyepiece::source::{Source, Waker};
@@ -58,7 +58,7 @@ fn options(path: &Path) -> Open {
 /// Records events, with another snapshot in the middle.
 fn record(options: Open, events: &[Owned]) -> (Vec<String>, Summary) {
     let symbols = Symbols::default();
-    let publisher = Publisher::new(Links::new(&symbols));
+    let publisher = Publisher::new(LinkTables::new(&symbols));
     let (chunks, pending) = recording::build(options).expect("a recording");
     let (writer, _) = pending.start().expect("a file");
     let context = Deps {
@@ -72,7 +72,7 @@ fn record(options: Open, events: &[Owned]) -> (Vec<String>, Summary) {
     recording.start().expect("start");
     let mut seen = Vec::new();
     while recording.read(Duration::ZERO, &mut |event| seen.push(text(event))).expect("read") > 0 {
-        let mut links = Links::new(&symbols);
+        let mut links = LinkTables::new(&symbols);
         let (name, kind) = (symbols.intern("veth9"), InterfaceKind::Endpoint);
         links.add_interface(9, InterfaceInfo { name, kind, endpoint: 1 });
         links.add_endpoint_address([10, 0, 0, 9].into(), 1, true);

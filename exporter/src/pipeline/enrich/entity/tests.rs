@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::{GRACE, Registry};
-use crate::metadata::{InterfaceInfo, Links, NameSnapshot, Publisher, WantedTexts};
+use crate::metadata::{InterfaceInfo, LinkTables, NameSnapshot, Publisher, WantedTexts};
 use crate::pipeline::enrich::{TotalsEnds, Unnamed, ends, enrich, socket, unnamed};
 
 const FROM_ENDPOINT: u8 = 5;
@@ -25,8 +25,8 @@ fn ip(text: &str) -> IpAddr {
 }
 
 /// Endpoints 1 and 2 in namespaces 101 and 102, endpoint 3 without an entity of its namespace.
-fn links(symbols: &Symbols) -> Links {
-    let mut links = Links::new(symbols);
+fn links(symbols: &Symbols) -> LinkTables {
+    let mut links = LinkTables::new(symbols);
     for endpoint in 1..=3_u16 {
         let name = links.intern(&format!("veth{endpoint}"));
         links.add_interface(endpoint.into(), InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint });
@@ -83,7 +83,7 @@ fn last_totals() -> Totals {
 fn totals_keep_name_of_ended_container() {
     // The interface is gone, with its namespace: its last state stays for a while.
     let without_namespace = |symbols: &Symbols| {
-        let mut links = Links::new(symbols);
+        let mut links = LinkTables::new(symbols);
         let name = links.intern("veth1");
         links.add_interface(1, InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: 1 });
         links.add_endpoint_address(ip("10.0.0.1"), 1, true);

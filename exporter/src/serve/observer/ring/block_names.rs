@@ -63,7 +63,7 @@ impl BatchNames for BlockNames {
 pub(super) struct NameCollector {
     /// The names that the last batch referred to.
     of_batch: Option<Arc<dyn BatchNames>>,
-    /// What the last block has, or looked for in vain.
+    /// The ends and interfaces that the last block has, or for which its batch had no name.
     ends: HashSet<EndKey, RandomState>,
     interfaces: HashSet<u32, RandomState>,
     last: Arc<BlockNames>,
@@ -132,7 +132,8 @@ impl NameCollector {
 }
 
 const fn key(end: &End) -> EndKey {
-    (end.name, end.entity, if end.endpoint == 0 { end.identity } else { 0 })
+    let has_labels_of_identity = end.endpoint == 0 && end.entity != 0;
+    (end.name, end.entity, if has_labels_of_identity { end.identity } else { 0 })
 }
 
 /// The interfaces of a flow: where it was observed, and where the packet came in; 0 for none.
@@ -151,12 +152,12 @@ mod tests {
     use super::NameCollector;
     use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
     use crate::metadata::registry::tests::Bench;
-    use crate::metadata::{InterfaceInfo, Links};
+    use crate::metadata::{InterfaceInfo, LinkTables};
 
     impl Bench {
         /// Publishes an interface 7 and an entity at 10.0.0.1 with this name.
         fn publish(&self, name: &str) {
-            let mut links = Links::new(&self.symbols);
+            let mut links = LinkTables::new(&self.symbols);
             let symbol = links.intern(name);
             links.add_interface(7, InterfaceInfo { name: symbol, ..InterfaceInfo::default() });
             self.publisher.publish(links);

@@ -10,7 +10,7 @@ use super::address_book::AddressBook;
 use super::classify::Role;
 use super::link::Link;
 use super::table::LinkTable;
-use crate::metadata::{InterfaceInfo, Links};
+use crate::metadata::{InterfaceInfo, LinkTables};
 
 /// A removed interface that events may still refer to.
 #[derive(Clone, Debug)]
@@ -32,8 +32,8 @@ pub fn links(
     table: &LinkTable,
     address_book: &AddressBook,
     retired: &[RetiredLink],
-) -> Links {
-    let mut links = Links::new(symbols);
+) -> LinkTables {
+    let mut links = LinkTables::new(symbols);
     links.add_namespace(own_inode, 0);
     for gone in retired.iter().filter(|gone| table.get(gone.link.ifindex).is_none()) {
         add(&mut links, &gone.link);
@@ -59,7 +59,7 @@ pub fn links(
     links
 }
 
-fn add(links: &mut Links, link: &Link) {
+fn add(links: &mut LinkTables, link: &Link) {
     let info = InterfaceInfo { name: links.intern(&link.name), kind: link.wire_kind(), endpoint: link.endpoint };
     links.add_interface(link.ifindex, info);
     links.set_generation(link.ifindex, link.generation);

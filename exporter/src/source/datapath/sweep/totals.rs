@@ -28,7 +28,7 @@ pub(super) fn remainder<K: ConnectionKey>(totals: &mut Vec<Totals>, key: &K, ent
     }
 }
 
-/// What totals have of an entry beside its counts.
+/// The fields that totals have of an entry beside its counts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EntryOwner {
     /// The half that opened the connection.

@@ -50,11 +50,6 @@ impl EndInfo {
     pub const fn is_configured(&self) -> bool {
         self.endpoint != 0 && !self.learned && !self.shared
     }
-
-    /// Whether the address is at an endpoint now.
-    pub const fn is_at(&self, endpoint: u16) -> bool {
-        self.endpoint == endpoint && self.retired == 0
-    }
 }
 
 /// Metadata of an interface.
@@ -76,7 +71,7 @@ impl Default for InterfaceInfo {
 
 /// The state of links. It keeps the names that it has interned.
 #[derive(Clone, Debug, Default)]
-pub struct Links {
+pub struct LinkTables {
     symbols: Symbols,
     names: HashMap<Symbol, Arc<Lease>, RandomState>,
     ends: HashMap<u128, EndInfo, RandomState>,
@@ -92,7 +87,7 @@ pub struct Links {
     world: EndInfo,
 }
 
-impl Links {
+impl LinkTables {
     /// An empty snapshot: every address is `world`.
     pub fn new(symbols: &Symbols) -> Self {
         let mut links = Self { symbols: symbols.clone(), ..Self::default() };
@@ -242,7 +237,7 @@ impl Links {
         self.namespaces.get(&inode).copied()
     }
 
-    /// All watched namespaces: inode, and endpoint id as in [`Links::namespace`].
+    /// All watched namespaces: inode, and endpoint id as in [`LinkTables::namespace`].
     pub fn namespaces(&self) -> impl Iterator<Item = (u32, u16)> {
         self.namespaces.iter().map(|(&inode, &endpoint)| (inode, endpoint))
     }
@@ -267,7 +262,7 @@ impl Links {
         self.ends.iter().map(|(&address, &info)| (address, info))
     }
 
-    /// Adds an entry of another snapshot's [`Links::ends`].
+    /// Adds an entry of another snapshot's [`LinkTables::ends`].
     pub fn restore_end(&mut self, address: u128, info: EndInfo) {
         self.hold(info.name);
         self.ends.insert(address, info);

@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_wire::InterfaceKind;
 
-use super::{EndKind, InterfaceInfo, Links};
+use super::{EndKind, InterfaceInfo, LinkTables};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn sample(symbols: &Symbols) -> Links {
-    let mut links = Links::new(symbols);
+fn sample(symbols: &Symbols) -> LinkTables {
+    let mut links = LinkTables::new(symbols);
     for (ifindex, endpoint, name) in [(7, 1, "veth7"), (8, 2, "veth8")] {
         let kind = InterfaceKind::Endpoint;
         links.add_interface(ifindex, InterfaceInfo { name: symbols.intern(name), kind, endpoint });
