@@ -134,7 +134,7 @@ fn ip(value: &Value) -> Option<IpAddr> {
 
 /// Removes what only one side has. From the reference: the rules behind a verdict, and the service of a socket without
 /// protocol. From ours: labels and pods of access-log records that have none there, for upstream uses the record and the
-/// ipcache alone; workloads of debug messages; DNS names that another endpoint asked for.
+/// ipcache alone; workloads and interfaces of debug messages; DNS names that another endpoint asked for.
 pub(crate) fn align(ours: &mut Value, expected: &mut Value) {
     if let Some(flow) = expected.as_object_mut() {
         flow.retain(|key, _| !key.ends_with("gress_allowed_by") && !key.ends_with("gress_denied_by"));
@@ -154,6 +154,13 @@ pub(crate) fn align(ours: &mut Value, expected: &mut Value) {
     }
     if ours.pointer("/debug_event/source").is_some() {
         retain(&mut ours["debug_event"]["source"], &expected["debug_event"]["source"], &["workloads"]);
+    }
+    if ours["debug_event"]["type"] == "DBG_LXC_FOUND"
+        && let Some(Value::String(message)) = ours.pointer_mut("/debug_event/message")
+        && let Some((before, (_, after))) =
+            message.split_once("ifindex ").map(|(a, b)| (a, b.split_once(' ').unwrap_or_default()))
+    {
+        *message = format!("{before}ifindex  {after}");
     }
 }
 
