@@ -63,13 +63,26 @@ impl EndView {
         address: Option<&IpAddr>,
         names: &NameSnapshot,
     ) -> PackedEnd {
-        let (contexts, names) = match end.entity {
-            0 => (&self.without_entity, ContextNames::NONE),
-            entity => (&self.contexts, names.context_names(entity)),
-        };
+        let (contexts, names) = self.texts(end, names);
         let value = contexts.of(direction).packed(end, address.is_some(), names);
         let labels = self.place.map_or(Symbol::EMPTY, |place| names.labels(place));
         PackedEnd { value, labels, address: self.address(value, address) }
+    }
+
+    /// The value of an end, which has neither labels nor an address.
+    #[inline]
+    pub(super) fn value(&self, end: &End, direction: Direction, names: &NameSnapshot) -> PackedValue {
+        let (contexts, names) = self.texts(end, names);
+        contexts.of(direction).packed(end, false, names)
+    }
+
+    /// The contexts of an end, and the texts of its entity.
+    #[inline]
+    fn texts<'a>(&'a self, end: &End, names: &'a NameSnapshot) -> (&'a EndContexts, &'a ContextNames) {
+        match end.entity {
+            0 => (&self.without_entity, ContextNames::NONE),
+            entity => (&self.contexts, names.context_names(entity)),
+        }
     }
 
     /// The end of a flow that carries its entity, and what keeps its texts alive.

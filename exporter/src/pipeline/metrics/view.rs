@@ -197,15 +197,29 @@ impl View {
         if !self.members.count(labels, packets | bytes != 0) {
             return;
         }
-        let is_carried = flow.metadata.is_some();
-        // The texts live until the flow is counted.
-        let (ends, _leases) = if is_carried {
-            let (ends, leases) = self.carried_ends(&tables.symbols, flow);
-            (ends, Some(leases))
+        if flow.metadata.is_some() {
+            return self.count_carried(tables, flow, labels, (packets, bytes));
+        }
+        let ends = [&flow.source, &flow.destination];
+        let ends = if self.is_wide {
+            self.ends(&tables.names, ends, flow.direction, addresses(flow))
         } else {
-            (self.ends(&tables.names, [&flow.source, &flow.destination], flow.direction, addresses(flow)), None)
+            self.narrow_ends(&tables.names, ends, flow.direction)
         };
-        let key = PlanKey { ends, labels };
+        self.add(tables, flow, PlanKey { ends, labels }, false, (packets, bytes));
+    }
+
+    /// Counts a flow that carries its entities.
+    #[cold]
+    fn count_carried(&mut self, tables: &mut Tables, flow: &Flow, labels: PackedLabels, counts: (u64, u64)) {
+        // The texts live until the flow is counted.
+        let (ends, _leases) = self.carried_ends(&tables.symbols, flow);
+        self.add(tables, flow, PlanKey { ends, labels }, true, counts);
+    }
+
+    /// Adds a flow to the series of its key.
+    #[inline]
+    fn add(&mut self, tables: &mut Tables, flow: &Flow, key: PlanKey, is_carried: bool, (packets, bytes): (u64, u64)) {
         let now = tables.now;
         let plan = match self.plans.get(&key) {
             Some(plan) => *plan,
@@ -271,6 +285,15 @@ impl View {
         let source = self.source.pack(ends[0], direction, addresses[0], names);
         let destination = self.destination.pack(ends[1], direction, addresses[1], names);
         PackedEnds::new([source, destination], self.direction(direction), self.is_wide)
+    }
+
+    /// The ends, if keys have neither labels nor addresses.
+    #[inline]
+    fn narrow_ends(&self, names: &NameSnapshot, [source, destination]: [&End; 2], direction: Direction) -> PackedEnds {
+        PackedEnds::narrow([
+            self.source.value(source, direction, names),
+            self.destination.value(destination, direction, names),
+        ])
     }
 
     /// The ends of a flow that carries their entities, and what keeps their texts alive.
