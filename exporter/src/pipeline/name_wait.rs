@@ -101,7 +101,8 @@ impl NameWait {
         self.new_addresses.retain(|_, (_, added)| is_recent(*added, now));
     }
 
-    /// Returns what a flow or totals with these ends and addresses must wait for, if anything.
+    /// Returns what a flow or totals with these ends and addresses must wait for, if anything. For snapshots with a provider
+    /// that names endpoints.
     #[cold]
     pub(super) fn must_wait(
         &mut self,
@@ -110,7 +111,7 @@ impl NameWait {
         names: &NameSnapshot,
         now: u64,
     ) -> Option<Awaited> {
-        if !names.names_endpoints() || self.queue.len() >= MAX_WAITING {
+        if self.queue.len() >= MAX_WAITING {
             return None;
         }
         let mut awaited = Awaited::default();

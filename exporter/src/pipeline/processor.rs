@@ -279,7 +279,8 @@ impl Pipeline {
             self.name_wait.add_address(ip.source, flow.source.endpoint, names, self.arrival);
         }
         let is_ours = flow.traffic.is_some() || flow.kernel_drop.is_some();
-        if enriched.has_unnamed_endpoint || is_ours && self.name_wait.has_new_addresses() {
+        // Without such a provider no endpoint has a name, and none waits.
+        if names.names_endpoints() && (enriched.has_unnamed_endpoint || is_ours && self.name_wait.has_new_addresses()) {
             let addresses = flow.ip.as_ref().map_or([None; 2], |ip| [Some(ip.source), Some(ip.destination)]);
             let ends = [&flow.source, &flow.destination];
             if let Some(awaited) = self.name_wait.must_wait(ends, addresses, names, self.arrival) {
@@ -373,7 +374,7 @@ impl Pipeline {
     fn totals(&mut self, totals: &Totals) {
         let names = self.names.snapshot();
         let (ends, has_unnamed_endpoint) = enrich::ends(totals, names);
-        if has_unnamed_endpoint || self.name_wait.has_new_addresses() {
+        if names.names_endpoints() && (has_unnamed_endpoint || self.name_wait.has_new_addresses()) {
             let addresses =
                 totals.addresses.map_or([None; 2], |(source, destination)| [Some(source), Some(destination)]);
             let of_totals = [&ends.source, &ends.destination];
