@@ -14,16 +14,20 @@ export RUSTC_BOOTSTRAP=1 found seconds
 # Fuzzes one target; its output is printed in one piece.
 fuzz() {
     # New inputs go to a folder outside the tree.
-    local name=$1 folders=("$found/$1") code=0
-    mkdir -p "${folders[0]}"
-    [ ! -d "fuzz/corpus/$name" ] || folders+=("fuzz/corpus/$name")
-    cargo fuzz run "$name" "${folders[@]}" -- -max_total_time="$seconds" -print_final_stats=1 -verbosity=0 \
-        >"$found/$name.log" 2>&1 || code=$?
+    local name=$1 code=0
+    mkdir -p "$found/$name"
+    cargo fuzz run "$name" "$found/$name" "fuzz/corpus/$name" -- \
+        -max_total_time="$seconds" -print_final_stats=1 -verbosity=0 >"$found/$name.log" 2>&1 || code=$?
     echo "=== $name" && cat "$found/$name.log"
     return "$code"
 }
 export -f fuzz
 
 cd exporter
+mapfile -t names < <(basename --suffix .rs fuzz/fuzz_targets/*.rs)
+for name in "${names[@]}"; do
+    [ -d "fuzz/corpus/$name" ] ||
+        fail "no corpus of the fuzz target $name: add seeds to exporter/fuzz/corpus/$name (git add --force)"
+done
 cargo fuzz build
-for name in fuzz/fuzz_targets/*.rs; do basename "$name" .rs; done | xargs -P "$(nproc)" -I {} bash -c 'fuzz {}'
+printf '%s\n' "${names[@]}" | xargs -P "$(nproc)" -I {} bash -c 'fuzz {}'

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What ARCHITECTURE.md promises about source files and neither the compiler, clippy nor cargo-deny checks."""
+"""Checks the rules of ARCHITECTURE.md for source files that neither the compiler, clippy nor cargo-deny checks."""
 
 import re
 import subprocess

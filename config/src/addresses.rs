@@ -124,7 +124,7 @@ pub(crate) fn target(address: &str) -> Result<(), String> {
         return Err("has no address".to_owned());
     }
     if let Some(path) = address.strip_prefix(UNIX) {
-        return socket_path(path).map_err(|wrong| format!("has an address that is none: {wrong}"));
+        return socket_path(path).map_err(|wrong| format!("has an invalid address: {wrong}"));
     }
     let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
     if bare.parse::<IpAddr>().is_ok() {
@@ -137,7 +137,7 @@ pub(crate) fn target(address: &str) -> Result<(), String> {
     if let Some(port) = port
         && !port.parse::<u16>().is_ok_and(|number| number > 0)
     {
-        return Err(format!("has the port {port:?}, which is none"));
+        return Err(format!("has the invalid port {port:?}: expected 1 to 65535"));
     }
     if let Some(bracketed) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return match bracketed.parse::<std::net::Ipv6Addr>() {
@@ -181,7 +181,7 @@ impl FromStr for PeerDomain {
             Some((host, port)) => (host, port.parse().ok().filter(|port| *port > 0)),
             None => (text, Some(HUBBLE_PORT)),
         };
-        let port = port.ok_or_else(|| format!("{text:?} has a port that is none"))?;
+        let port = port.ok_or_else(|| format!("{text:?} has an invalid port: expected 1 to 65535"))?;
         if text.parse::<IpAddr>().is_ok() || host.parse::<IpAddr>().is_ok() {
             return Err(format!("{text:?} is an address, not a name"));
         }

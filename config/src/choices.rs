@@ -131,7 +131,7 @@ choice! {
 }
 
 choice! {
-    /// What names a flow's end in metrics: Hubble's contexts, and some of ours.
+    /// The name of a flow's end in metrics: Hubble's contexts, and some of ours.
     Context {
         /// The one short name that the tables have: of a container, pod, unit or named address, else of the endpoint's
         /// interface, else `host` or `world`.

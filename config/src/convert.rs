@@ -310,7 +310,7 @@ fn url(value: &Value) -> Result<Value, Fault> {
         Err(error) => wrong(format!("{text:?} is no URL: {error}")),
         Ok(uri) => match uri.authority().map(http::uri::Authority::as_str).and_then(port) {
             Some(Ok(1..)) | None => Ok(value.clone()),
-            Some(_) => wrong(format!("{text:?} has a port that is none")),
+            Some(_) => wrong(format!("{text:?} has an invalid port: expected 1 to 65535")),
         },
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::choices::{Context, ContextLabel, HandlerName};
 
-/// What names one end of a metric's flows: of several contexts the first that is not empty.
+/// The contexts that name one end of a metric's flows: the first that is not empty applies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndContexts {
     /// In every direction without contexts of its own.
@@ -20,7 +20,7 @@ pub struct EndContexts {
     pub ingress: Vec<Context>,
 }
 
-/// What names the ends of a metric's flows, and its further labels. Without contexts an end has no label.
+/// The contexts of both ends of a metric's flows, and its further labels. Without contexts an end has no label.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContextOptions {
     /// The source.

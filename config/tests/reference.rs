@@ -12,11 +12,11 @@ fn read(name: &str) -> Loaded {
     load(&Sources { file: Some(here(name)), ..Sources::default() }).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// `EYEPIECE_WRITE_REFERENCE=1 cargo test -p eyepiece-config --test reference` writes the file.
+/// `EYEPIECE_REGENERATE=1 cargo test -p eyepiece-config --test reference` writes the file.
 #[test]
 fn reference_file_is_generated() {
     let (path, generated) = (here("reference.toml"), reference());
-    if std::env::var_os("EYEPIECE_WRITE_REFERENCE").is_some() {
+    if std::env::var_os("EYEPIECE_REGENERATE").is_some() {
         std::fs::write(&path, &generated).unwrap();
     }
     assert_eq!(std::fs::read_to_string(path).unwrap(), generated);

@@ -116,7 +116,7 @@ pub(crate) fn find6(key: &Key6, info: &mut PacketInfo) -> *mut Connection {
 
 /// Counts a packet and reports it if that is due. A packet whose entry is null or dead is untracked.
 #[inline(never)]
-pub(crate) fn slow(skb: *mut __sk_buff, entry: *mut Connection, info: &PacketInfo) -> i32 {
+pub(crate) fn count_slow(skb: *mut __sk_buff, entry: *mut Connection, info: &PacketInfo) -> i32 {
     // SAFETY: `entry` is a map value or null; `skb` the context.
     unsafe {
         if entry.is_null() || (*entry).dead != 0 {
@@ -138,7 +138,7 @@ pub(crate) fn slow(skb: *mut __sk_buff, entry: *mut Connection, info: &PacketInf
         } else if info.hook == Hook::ToNetwork as u8 && moved && (*entry).answered_by != AnsweredBy::Tunnel as u8 {
             (*entry).answered_by = report::answered_by(ingress);
         }
-        let reason = report::state(entry, info);
+        let reason = report::update_state(entry, info);
         keep_socket(skb, entry, info);
         let reports = moved
             || info.created != 0

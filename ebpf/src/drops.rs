@@ -76,12 +76,12 @@ pub(crate) fn dropped(ctx: &BtfTracePointContext) {
         let endpoint = *endpoint as u16;
         count_drop(reason, netns);
         if emit::emission_enabled() {
-            emit_record(ctx, skb, device, &Drop { location, reason, netns, endpoint, protocol });
+            emit_record(ctx, skb, device, &DropInfo { location, reason, netns, endpoint, protocol });
         }
     }
 }
 
-struct Drop {
+struct DropInfo {
     location: u64,
     reason: u32,
     netns: u32,
@@ -247,7 +247,7 @@ unsafe fn frame(skb: *const u8, device: *const u8) -> Frame {
 }
 
 #[inline(always)]
-unsafe fn emit_record(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8, drop: &Drop) {
+unsafe fn emit_record(ctx: &BtfTracePointContext, skb: *const u8, device: *const u8, drop: &DropInfo) {
     unsafe {
         let record = emit::reserve(PREFIX as u64 + CAPTURE.load() as u64, EP_SCRATCH_DROP.get_ptr_mut(0));
         if record.is_null() {
@@ -302,7 +302,14 @@ unsafe fn emit_record(ctx: &BtfTracePointContext, skb: *const u8, device: *const
 
 /// Fills in Cilium's drop struct; `lengths` are the packet's and the captured one.
 #[inline(always)]
-unsafe fn write_notify(to: *mut u32, skb: *const u8, frame: &Frame, drop: &Drop, lengths: (u32, u32), ifindex: u32) {
+unsafe fn write_notify(
+    to: *mut u32,
+    skb: *const u8,
+    frame: &Frame,
+    drop: &DropInfo,
+    lengths: (u32, u32),
+    ifindex: u32,
+) {
     let (length, captured) = lengths;
     let version = if frame.l3_device { 2 } else { 0 };
     unsafe {

@@ -1,4 +1,5 @@
-//! The kernel programs: tc classifiers at endpoints and uplinks, the drop tracepoint, and the sweep.
+//! The kernel programs: tc classifiers at endpoints and uplinks, the drop tracepoint, the programs that follow sockets
+//! to their processes, and the sweep.
 #![no_std]
 #![no_main]
 // Atomics of this target exist only as intrinsics, see `atomic`; inline assembly is unstable on it.

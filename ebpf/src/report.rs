@@ -81,7 +81,7 @@ pub(crate) fn answered_by(ingress: u32) -> u8 {
 
 /// Returns the trace reason of a packet; updates the entry's opener and end.
 #[inline(always)]
-pub(crate) unsafe fn state(entry: *mut Connection, info: &PacketInfo) -> u8 {
+pub(crate) unsafe fn update_state(entry: *mut Connection, info: &PacketInfo) -> u8 {
     unsafe {
         let opens = info.protocol == IPPROTO_TCP && info.flags & (TCP_SYN | TCP_ACK) == TCP_SYN;
         if opens && (*entry).closing != 0 {

@@ -36,7 +36,7 @@ pub(crate) fn classify<const HOOK: u8, const L3: bool>(ctx: &TcContext) -> i32 {
             }
         }
     }
-    slow(skb, HOOK, L3);
+    read_slow(skb, HOOK, L3);
     TC_ACT_UNSPEC
 }
 
@@ -172,13 +172,13 @@ fn count_known_slow(skb: *mut __sk_buff, entry: *mut Connection, packed: u64, se
         family: 4,
         protocol: (packed >> 24) as u8,
     };
-    connection::slow(skb, entry, &info);
+    connection::count_slow(skb, entry, &info);
     0
 }
 
 /// Handles every packet but established TCP or UDP in plain frames.
 #[inline(never)]
-fn slow(skb: *mut __sk_buff, hook: u8, l3_device: bool) -> i32 {
+fn read_slow(skb: *mut __sk_buff, hook: u8, l3_device: bool) -> i32 {
     let mut info = PacketInfo {
         // SAFETY: the helper has no arguments.
         now: unsafe { bpf_jiffies64() },
@@ -195,7 +195,7 @@ fn slow(skb: *mut __sk_buff, hook: u8, l3_device: bool) -> i32 {
         protocol: 0,
     };
     let entry = find_entry(skb, &mut info);
-    connection::slow(skb, entry, &info);
+    connection::count_slow(skb, entry, &info);
     0
 }
 

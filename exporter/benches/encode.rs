@@ -15,7 +15,7 @@ use eyepiece::export::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
 use eyepiece::export::otlp::logs;
 use eyepiece::export::otlp::logs::LogsConfig;
 use eyepiece::export::otlp::resource::Resource;
-use eyepiece::metadata::{Snapshot, Tables};
+use eyepiece::metadata::{LinkTables, NameSnapshot};
 use eyepiece::support::shutdown;
 use eyepiece::support::task_thread::spawn_thread;
 use eyepiece::support::telemetry::Telemetry;
@@ -60,7 +60,7 @@ impl NameLookup for Interfaces {
 }
 
 /// TCP over IPv4 with all that our own datapath knows: 23 attributes.
-fn flows(names: &mut Tables) -> Vec<Flow> {
+fn flows(names: &mut LinkTables) -> Vec<Flow> {
     let ends = [names.intern("veth0a1b2c3"), names.intern("world")];
     let flow = |number: usize| {
         let mut flow = sample::established(number);
@@ -136,9 +136,9 @@ impl LogProcessor for Keep {
 
 fn encode() {
     let mut micro = Micro::new("encode");
-    let mut tables = Tables::new(&Symbols::default());
-    let flows = flows(&mut tables);
-    let names: Arc<dyn BatchNames> = Arc::new(Snapshot::from(tables));
+    let mut links = LinkTables::new(&Symbols::default());
+    let flows = flows(&mut links);
+    let names: Arc<dyn BatchNames> = Arc::new(NameSnapshot::from(links));
     let mut encoder = FlowEncoder::new(Arc::new(Interfaces));
     encoder.enter(Some(&names));
     let mut builder = RequestBuilder::new(&resource(), BATCH, usize::MAX);
@@ -250,9 +250,9 @@ fn ours(compression: Compression, max_records: usize) -> (f64, f64) {
     let url = format!("http://{}", sink.start());
     let settings = Otlp { endpoint: url, compression, ..Otlp::default() }.export(Signal::Logs);
     let client = Client::new(&settings, Signal::Logs).expect("good settings");
-    let mut tables = Tables::new(&Symbols::default());
-    let flows = flows(&mut tables).into_iter().map(Observed::Flow).collect();
-    let batch = Batch::with_names(flows, Arc::new(Snapshot::from(tables)));
+    let mut links = LinkTables::new(&Symbols::default());
+    let flows = flows(&mut links).into_iter().map(Observed::Flow).collect();
+    let batch = Batch::with_names(flows, Arc::new(NameSnapshot::from(links)));
     let (telemetry, names) = (Telemetry::default(), Arc::new(Interfaces));
     let config = LogsConfig { max_records, ..LogsConfig::default() };
     let (queue, exporter) = logs::build(&config, &resource(), names, client, &telemetry);
@@ -279,7 +279,7 @@ fn sdk() -> (f64, f64) {
     let provider = SdkLoggerProvider::builder().with_log_processor(processor).with_resource(resource().sdk()).build();
     drop(guard);
     let logger = provider.logger("eyepiece");
-    let flows = flows(&mut Tables::new(&Symbols::default()));
+    let flows = flows(&mut LinkTables::new(&Symbols::default()));
     measure(&sink, 60, |records| {
         for flow in &flows {
             sdk_record(&logger, flow);

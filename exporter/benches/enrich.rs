@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use eyepiece::metadata::provider::{Change, ChangeReceiver as _, Entity, Key, Provider, Target};
 use eyepiece::metadata::registry::Registry;
-use eyepiece::metadata::{InterfaceInfo, Publisher, Snapshot, Tables, WantedTexts};
+use eyepiece::metadata::{InterfaceInfo, LinkTables, NameSnapshot, Publisher, WantedTexts};
 use eyepiece::pipeline::enrich::enrich;
 use eyepiece_flow::flow::{EVENT_TRACE, EventType, Flow};
 use eyepiece_flow::interner::Symbols;
@@ -34,19 +34,19 @@ fn v6(endpoint: u16) -> IpAddr {
     IpAddr::V6(Ipv6Addr::from_bits((0xfd00 << 112) + u128::from(endpoint)))
 }
 
-fn tables() -> Tables {
+fn links() -> LinkTables {
     let symbols = Symbols::default();
-    let mut tables = Tables::new(&symbols);
+    let mut links = LinkTables::new(&symbols);
     for endpoint in 1..=ENDPOINTS {
         let info =
             InterfaceInfo { name: symbols.intern(&format!("veth{endpoint}")), kind: InterfaceKind::Endpoint, endpoint };
-        tables.add_interface(u32::from(endpoint) + 10, info);
+        links.add_interface(u32::from(endpoint) + 10, info);
         for address in [v4(endpoint), v4(endpoint + 0x1000), v6(endpoint), v6(endpoint + 0x1000)] {
-            tables.add_endpoint_address(address, endpoint, false);
+            links.add_endpoint_address(address, endpoint, false);
         }
     }
-    tables.add_host(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    tables
+    links.add_host(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    links
 }
 
 /// Flows of many pairs of ends, so that no branch and no cache line is always the same.
@@ -85,7 +85,7 @@ fn entry(number: u32, name: &str) -> (Key, Target) {
 /// Entities at so many addresses of other machines.
 fn registry(addresses: u32) -> (Arc<Registry>, Publisher) {
     let symbols = Symbols::default();
-    let publisher = Publisher::new(Tables::new(&symbols));
+    let publisher = Publisher::new(LinkTables::new(&symbols));
     let registry = Registry::new(symbols, publisher.clone(), WantedTexts::default());
     registry.replace(Provider::Kubernetes, (0..addresses).map(|number| entry(number, "shop")).collect());
     registry.publish();
@@ -106,7 +106,7 @@ fn entities(micro: &mut Micro) {
                 (ip.source, ip.destination) = (any(number * 2), any(number * 2 + 1));
             }
         }
-        let unnamed = Snapshot::from(Tables::new(&Symbols::default()));
+        let unnamed = NameSnapshot::from(LinkTables::new(&Symbols::default()));
         let before = micro.measure(&format!("{addresses} addresses, without entities"), FLOWS, || {
             for flow in &mut flows {
                 black_box(enrich(black_box(flow), &unnamed));
@@ -150,7 +150,7 @@ fn publications(micro: &mut Micro) {
 
 fn main() {
     let mut micro = Micro::new("enrich");
-    let mut reader = Publisher::new(tables()).reader();
+    let mut reader = Publisher::new(links()).reader();
     let addresses = (1..=ENDPOINTS).flat_map(|endpoint| {
         [v4(endpoint), v4(endpoint + 0x1000), v6(endpoint), v6(endpoint + 0x1000)].map(|address| (address, endpoint))
     });
@@ -164,14 +164,14 @@ fn main() {
     ] {
         let baseline = micro.measure(&format!("{name}, two look-ups"), FLOWS, || look_ups(&table, &flows));
         let enriched = micro.measure(name, FLOWS, || {
-            let tables = reader.refresh();
+            let names = reader.refresh();
             for flow in &mut flows {
-                black_box(enrich(black_box(flow), tables));
+                black_box(enrich(black_box(flow), names));
             }
         });
         measured.push((name, baseline, enriched));
     }
-    let snapshot = micro.measure("snapshot of 500 endpoints", 1, tables);
+    let snapshot = micro.measure("snapshot of 500 endpoints", 1, links);
     heading("enrich, 500 endpoints", &["ns a flow", "two look-ups", "x look-ups"]);
     for (name, baseline, enriched) in measured {
         if let (Some(baseline), Some(enriched)) = (baseline, enriched) {

@@ -8,7 +8,7 @@ mod served;
 
 use std::sync::Arc;
 
-use eyepiece::metadata::{InterfaceInfo, Snapshot, Tables};
+use eyepiece::metadata::{InterfaceInfo, LinkTables, NameSnapshot};
 use eyepiece::serve::grpc::Limits;
 use eyepiece::serve::observer::ring::{MAX_CAPACITY, Ring, Writer};
 use eyepiece::support::{server_runtime, shutdown};
@@ -67,10 +67,10 @@ fn batch(first: u64) -> Vec<Observed> {
 
 /// Another snapshot of names each time, as of a machine that changes.
 fn names() -> Arc<dyn BatchNames> {
-    let mut tables = Tables::new(&Symbols::default());
-    let name = tables.intern("veth0");
-    tables.add_interface(4, InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: 12 });
-    Arc::new(Snapshot::from(tables))
+    let mut links = LinkTables::new(&Symbols::default());
+    let name = links.intern("veth0");
+    links.add_interface(4, InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: 12 });
+    Arc::new(NameSnapshot::from(links))
 }
 
 /// Writing batches to the ring compared with dropping them: both free what they make.

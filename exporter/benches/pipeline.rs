@@ -19,7 +19,7 @@ use eyepiece::export::otlp::logs::LogsConfig;
 use eyepiece::export::otlp::queue::LogSink;
 use eyepiece::export::otlp::resource::Resource;
 use eyepiece::export::otlp::retry::Outcome;
-use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
+use eyepiece::metadata::{InterfaceInfo, LinkTables, Publisher};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::Aggregation;
 use eyepiece::pipeline::{Deps, Sink, metrics};
@@ -248,12 +248,12 @@ fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, clients: &[Client], settle: i
         source: Box::new(Tap::new(Box::new(repeat), &fanout, inbox)),
         producer: Producer::default(),
         source_kind: "bench",
-        names: Publisher::new(tables(&symbols)).reader(),
+        names: Publisher::new(links(&symbols)).reader(),
         symbols: symbols.clone(),
         learn: Box::new(|_, _: IpAddr, _| {}),
         learn_process: Box::new(|_| {}),
         aggregation: Aggregation::new(metrics::Config::default(), unix_now()),
-        hooks: Vec::new(),
+        event_handlers: Vec::new(),
         sinks,
         telemetry: Telemetry::default(),
         now: unix_now,
@@ -272,14 +272,14 @@ fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, clients: &[Client], settle: i
     Figures { wall: events as f64 / elapsed, busiest: events as f64 / used }
 }
 
-fn tables(symbols: &Symbols) -> Tables {
-    let mut tables = Tables::new(symbols);
+fn links(symbols: &Symbols) -> LinkTables {
+    let mut links = LinkTables::new(symbols);
     for (ifindex, endpoint, name) in [(2, 1, "veth1"), (3, 2, "veth2")] {
         let info = InterfaceInfo { name: symbols.intern(name), kind: InterfaceKind::Endpoint, endpoint };
-        tables.add_interface(ifindex, info);
-        tables.add_endpoint_address(IpAddr::from([10, 0, 0, endpoint as u8]), endpoint, false);
+        links.add_interface(ifindex, info);
+        links.add_endpoint_address(IpAddr::from([10, 0, 0, endpoint as u8]), endpoint, false);
     }
-    tables
+    links
 }
 
 /// The source: the same records again and again, on core 0.

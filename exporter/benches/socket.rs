@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use eyepiece::metadata::{Publisher, Tables};
+use eyepiece::metadata::{LinkTables, Publisher};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::Aggregation;
 use eyepiece::pipeline::{Deps, metrics};
@@ -109,12 +109,12 @@ fn start(path: &Path, telemetry: &Telemetry) -> (pipeline::Handle, std::thread::
         source: Box::new(Pinned(source, false)),
         producer: Producer::default(),
         source_kind: "bench",
-        names: Publisher::new(Tables::new(&symbols)).reader(),
+        names: Publisher::new(LinkTables::new(&symbols)).reader(),
         symbols: symbols.clone(),
         learn: Box::new(|_, _: IpAddr, _| {}),
         learn_process: Box::new(|_| {}),
         aggregation: Aggregation::new(metrics::Config::default(), unix_now()),
-        hooks: Vec::new(),
+        event_handlers: Vec::new(),
         sinks: Vec::new(),
         telemetry: telemetry.clone(),
         now: unix_now,

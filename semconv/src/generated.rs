@@ -25,7 +25,7 @@ pub mod attribute {
     pub const DESTINATION_CONTAINER_IMAGE_TAGS: &str = "destination.container.image.tags";
     /// Container of the destination, as `container.name` is of a resource.
     pub const DESTINATION_CONTAINER_NAME: &str = "destination.container.name";
-    /// What runs the container of the destination, as `container.runtime.name` is of a resource.
+    /// Runtime of the destination's container, as `container.runtime.name` is of a resource.
     pub const DESTINATION_CONTAINER_RUNTIME_NAME: &str = "destination.container.runtime.name";
     /// Cluster of the destination, as `k8s.cluster.name` is of a resource.
     pub const DESTINATION_K8S_CLUSTER_NAME: &str = "destination.k8s.cluster.name";
@@ -107,7 +107,7 @@ pub mod attribute {
     pub const HUBBLE_AGENT_EVENT_ENCRYPT_KEY: &str = "hubble.agent_event.encrypt_key";
     /// The endpoint that it is about.
     pub const HUBBLE_AGENT_EVENT_ENDPOINT_ID: &str = "hubble.agent_event.endpoint.id";
-    /// What went wrong.
+    /// Cause of the failure.
     pub const HUBBLE_AGENT_EVENT_ERROR: &str = "hubble.agent_event.error";
     /// Address of the node behind which they are.
     pub const HUBBLE_AGENT_EVENT_HOST_ADDRESS: &str = "hubble.agent_event.host.address";
@@ -139,7 +139,7 @@ pub mod attribute {
     pub const HUBBLE_AGENT_EVENT_SERVICE_TYPE: &str = "hubble.agent_event.service.type";
     /// When the agent started, as RFC 3339 has it.
     pub const HUBBLE_AGENT_EVENT_TIME: &str = "hubble.agent_event.time";
-    /// What happened in Cilium's agent, by the name in Hubble's `flow.AgentEventType`.
+    /// Kind of the event of Cilium's agent, by the name in Hubble's `flow.AgentEventType`.
     pub const HUBBLE_AGENT_EVENT_TYPE: &str = "hubble.agent_event.type";
     /// Authentication that the policy asked for.
     pub const HUBBLE_AUTH_TYPE: &str = "hubble.auth.type";
@@ -157,7 +157,7 @@ pub mod attribute {
     pub const HUBBLE_DEBUG_EVENT_HASH: &str = "hubble.debug_event.hash";
     /// The text of the message, as Cilium's monitor prints it.
     pub const HUBBLE_DEBUG_EVENT_MESSAGE: &str = "hubble.debug_event.message";
-    /// What the datapath did, by the name in Hubble's `flow.DebugEventType`.
+    /// Kind of the datapath's debug message, by the name in Hubble's `flow.DebugEventType`.
     pub const HUBBLE_DEBUG_EVENT_TYPE: &str = "hubble.debug_event.type";
     /// Application of the destination, by its label `app.kubernetes.io/name`, `k8s-app` or `app`.
     pub const HUBBLE_DESTINATION_APP: &str = "hubble.destination.app";
@@ -179,7 +179,7 @@ pub mod attribute {
     pub const HUBBLE_DESTINATION_WORKLOAD_KIND: &str = "hubble.destination.workload.kind";
     /// First workload that the destination's pod belongs to.
     pub const HUBBLE_DESTINATION_WORKLOAD_NAME: &str = "hubble.destination.workload.name";
-    /// What the destination's pod belongs to, as `Kind/name`, where no attribute of Kubernetes names its kind.
+    /// Workloads of the destination's pod, as `Kind/name`, where no attribute of Kubernetes names its kind.
     pub const HUBBLE_DESTINATION_WORKLOADS: &str = "hubble.destination.workloads";
     /// Types of records in the answer.
     pub const HUBBLE_DNS_ANSWER_TYPES: &str = "hubble.dns.answer_types";
@@ -305,7 +305,7 @@ pub mod attribute {
     pub const HUBBLE_SOURCE_WORKLOAD_KIND: &str = "hubble.source.workload.kind";
     /// First workload that the source's pod belongs to.
     pub const HUBBLE_SOURCE_WORKLOAD_NAME: &str = "hubble.source.workload.name";
-    /// What the source's pod belongs to, as `Kind/name`, where no attribute of Kubernetes names its kind.
+    /// Workloads of the source's pod, as `Kind/name`, where no attribute of Kubernetes names its kind.
     pub const HUBBLE_SOURCE_WORKLOADS: &str = "hubble.source.workloads";
     /// The flow in a few words, as Hubble's summary field; of ARP, which address asks for which.
     pub const HUBBLE_SUMMARY: &str = "hubble.summary";
@@ -325,7 +325,7 @@ pub mod attribute {
     pub const HUBBLE_TUNNEL_SOURCE_ADDRESS: &str = "hubble.tunnel.source.address";
     /// Virtual network id of the tunnel.
     pub const HUBBLE_TUNNEL_VNI: &str = "hubble.tunnel.vni";
-    /// What became of the packet, by the name in Hubble's `flow.Verdict`.
+    /// Verdict on the packet, by the name in Hubble's `flow.Verdict`.
     pub const HUBBLE_VERDICT: &str = "hubble.verdict";
     /// Id of the outermost VLAN tag.
     pub const HUBBLE_VLAN_ID: &str = "hubble.vlan.id";
@@ -409,7 +409,7 @@ pub mod attribute {
     pub const SOURCE_CONTAINER_IMAGE_TAGS: &str = "source.container.image.tags";
     /// Container of the source, as `container.name` is of a resource.
     pub const SOURCE_CONTAINER_NAME: &str = "source.container.name";
-    /// What runs the container of the source, as `container.runtime.name` is of a resource.
+    /// Runtime of the source's container, as `container.runtime.name` is of a resource.
     pub const SOURCE_CONTAINER_RUNTIME_NAME: &str = "source.container.runtime.name";
     /// Cluster of the source, as `k8s.cluster.name` is of a resource.
     pub const SOURCE_K8S_CLUSTER_NAME: &str = "source.k8s.cluster.name";
@@ -938,11 +938,11 @@ pub mod metric {
         attributes: &[
         ],
     };
-    /// What went wrong with the list of nodes, by reason.
+    /// Incidents of the list of nodes, by reason.
     pub const EYEPIECE_HUBBLE_PEER_INCIDENTS: Metric = Metric {
         name: "eyepiece.hubble.peer.incidents",
         unit: "{incident}",
-        description: "What went wrong with the list of nodes, by reason.",
+        description: "Incidents of the list of nodes, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
             Usage { name: attribute::EYEPIECE_REASON, required: true },
@@ -986,11 +986,11 @@ pub mod metric {
         attributes: &[
         ],
     };
-    /// What went wrong while interfaces were watched, by reason.
+    /// Incidents while interfaces were watched, by reason.
     pub const EYEPIECE_INTERFACES_INCIDENTS: Metric = Metric {
         name: "eyepiece.interfaces.incidents",
         unit: "{event}",
-        description: "What went wrong while interfaces were watched, by reason.",
+        description: "Incidents while interfaces were watched, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
             Usage { name: attribute::EYEPIECE_REASON, required: true },
@@ -1016,21 +1016,21 @@ pub mod metric {
             Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
-    /// What went wrong while names and metadata were collected, by reason.
+    /// Incidents while names and metadata were collected, by reason.
     pub const EYEPIECE_METADATA_INCIDENTS: Metric = Metric {
         name: "eyepiece.metadata.incidents",
         unit: "{incident}",
-        description: "What went wrong while names and metadata were collected, by reason.",
+        description: "Incidents while names and metadata were collected, by reason.",
         instrument: Instrument::Counter,
         attributes: &[
             Usage { name: attribute::EYEPIECE_REASON, required: true },
         ],
     };
-    /// What is beyond a provider's limit and has no name, by reason.
+    /// Objects without a name because they exceed a provider's limit, by reason.
     pub const EYEPIECE_METADATA_LEFT_OUT: Metric = Metric {
         name: "eyepiece.metadata.left_out",
         unit: "{object}",
-        description: "What is beyond a provider's limit and has no name, by reason.",
+        description: "Objects without a name because they exceed a provider's limit, by reason.",
         instrument: Instrument::Gauge,
         attributes: &[
             Usage { name: attribute::EYEPIECE_REASON, required: true },

@@ -101,7 +101,7 @@ impl Dockerd {
         Ok(output.trim().to_owned())
     }
 
-    /// What the daemon wrote last.
+    /// Returns the last ten lines that the daemon wrote to standard error.
     fn last_lines(&self) -> String {
         let text = self.daemon.as_ref().map(Background::stderr).unwrap_or_default();
         let lines: Vec<_> = text.lines().rev().take(10).collect();

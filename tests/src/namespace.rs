@@ -18,7 +18,7 @@ const NAMES: &str = "/run/netns";
 
 /// A named network namespace of this process; dropping it kills what runs there and removes it.
 ///
-/// What can be done inside are the methods of [`Inside`].
+/// The methods of [`Inside`] act in it.
 #[derive(Debug)]
 pub struct Namespace(Inside);
 

@@ -13,7 +13,7 @@ pub fn ip(source: impl Into<IpAddr>, destination: impl Into<IpAddr>) -> Ip {
     Ip { source, source_translated: None, destination: destination.into(), version }
 }
 
-/// What a hook counted: at an interface, by which the packets came in, packets and bytes. None of it was held back.
+/// Returns the traffic that a hook counted at an interface, of packets that came in by another. None was held back.
 pub fn traffic(hook: Hook, (ifindex, ingress_ifindex): (u32, u32), (packets, bytes): (u64, u64)) -> TrafficDelta {
     let answered_by = AnsweredBy::Unknown;
     TrafficDelta {

@@ -28,7 +28,7 @@ macro_rules! needs_peers {
     };
 }
 
-/// What a skipped test returns.
+/// A result type of tests, with the value of a skipped test.
 pub trait Skipped {
     /// Neither a failure nor a value.
     fn skipped() -> Self;

@@ -7,7 +7,7 @@ use crate::support::ok;
 fn every_wrong_entry_is_reported() {
     for (set, wrong) in [
         ("hubble.listen=:1,127.0.0.1:1,x,unix://y", &["\":1\" is no IP", "\"x\" is no IP", "in \"unix://y\""][..]),
-        ("hubble.peers=b,c=d,e=f:0", &["\"b\" has no name", "\"e=f:0\" has the port"]),
+        ("hubble.peers=b,c=d,e=f:0", &["\"b\" has no name", "\"e=f:0\" has the invalid port"]),
         ("hubble.peers_dns=10.0.0.1,a.b,::1", &["\"10.0.0.1\" is an", "\"::1\" has"]),
         (
             "datapath.interfaces.include=[1, \"a\", \"\", true]",

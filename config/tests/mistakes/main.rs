@@ -112,7 +112,7 @@ fn every_mistake_has_its_line() {
         ("hubble.mode=9", &format!("\"9\" is not of three or four octal digits; {MODE}")),
         ("hubble.peers=b", &format!("\"b\" has no name=address form; {PEER}")),
         ("hubble.peers=a/b/c=d", &format!("\"a/b/c=d\" has more than one / in its name; {PEER}")),
-        ("hubble.peers=b=c:0", &format!("\"b=c:0\" has the port \"0\", which is none; {PEER}")),
+        ("hubble.peers=b=c:0", &format!("\"b=c:0\" has the invalid port \"0\": expected 1 to 65535; {PEER}")),
         ("hubble.peers=b=c,b=d", "b is listed twice; leave one of them out"),
         (
             "hubble.peers_dns=10.0.0.1",
@@ -161,8 +161,11 @@ fn every_mistake_has_its_line() {
         ("otlp.endpoint=grpc://c:1", &format!("\"grpc://c:1\" has the scheme \"grpc\"; {URL}")),
         ("otlp.endpoint=http://", &format!("\"http://\" names no host; {URL}")),
         ("otlp.endpoint=http://:4317", &format!("\"http://:4317\" names no host; {URL}")),
-        ("otlp.endpoint=http://c:65536", &format!("\"http://c:65536\" has a port that is none; {URL}")),
-        ("otlp.endpoint=http://c:0", &format!("\"http://c:0\" has a port that is none; {URL}")),
+        (
+            "otlp.endpoint=http://c:65536",
+            &format!("\"http://c:65536\" has an invalid port: expected 1 to 65535; {URL}"),
+        ),
+        ("otlp.endpoint=http://c:0", &format!("\"http://c:0\" has an invalid port: expected 1 to 65535; {URL}")),
         ("otlp.endpoint=http://c?a=b", &format!("the URL has a query or a fragment; {URL}")),
         ("otlp.endpoint=c:4317?token=b", &format!("the URL has a query or a fragment; {URL}")),
         ("otlp.endpoint=grpc://c#b", &format!("the URL has a query or a fragment; {URL}")),

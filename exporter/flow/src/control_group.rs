@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// What a control group belongs to.
+/// The unit, pod or container that a control group belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Owner<'a> {
     /// Nothing that is known by its path.

@@ -1,8 +1,8 @@
 //! Interned names: flows carry a number, sinks look up the text.
 //!
-//! A name is either permanent or leased: it is freed with its last lease. Followers hold a lease as well, and see when the
-//! others have none. A freed number is reused only after all others,
-//! so that a late reader does not take it for another name. The hot path never looks up a number.
+//! A name is either permanent or leased: it is freed with its last lease. A follower's lease keeps the text too;
+//! [`Lease::is_gone`] shows when only followers hold it. A freed number is reused only after all others, so that a late
+//! reader does not take it for another name. The hot path never looks up a number.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -21,6 +21,7 @@ pub mod loss;
 pub mod metadata;
 pub mod names;
 pub mod node_dedup;
+pub mod protocol;
 pub mod record;
 pub mod recording;
 pub mod rfc3339;

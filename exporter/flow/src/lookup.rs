@@ -6,6 +6,7 @@ use std::sync::Arc;
 use eyepiece_wire::InterfaceKind;
 
 use crate::flow::{End, Flow};
+use crate::l7::cluster_name;
 use crate::metadata::{EndMetadata, Service};
 
 /// Looks up names of this machine.
@@ -41,12 +42,30 @@ pub trait NameLookup: Send + Sync {
 pub struct EndEntity<'a> {
     /// Its pod or container.
     pub metadata: &'a EndMetadata,
+    /// The labels of its identity, which need not be those of `metadata`: see [`EndEntity::with_labels`].
+    pub labels: &'a [String],
+    /// The cluster of those labels.
+    pub cluster_name: &'a str,
     /// The service that it is or belongs to.
     pub service: Option<&'a Service>,
     /// DNS names, without trailing dot.
     pub dns_names: &'a [String],
     /// Further attributes by semantic conventions.
     pub attributes: &'a [(&'static str, String)],
+}
+
+impl<'a> EndEntity<'a> {
+    /// The fields of a pod or container alone.
+    pub fn of(metadata: &'a EndMetadata) -> Self {
+        let (labels, cluster_name) = (&metadata.labels, &metadata.cluster_name);
+        Self { metadata, labels, cluster_name, service: None, dns_names: &[], attributes: &[] }
+    }
+
+    /// The same with the labels of an identity. A packet may carry an identity that its address had before, or has later. As
+    /// in Hubble, labels then follow the identity, and names the address.
+    pub fn with_labels(self, labels: &'a [String]) -> Self {
+        Self { labels, cluster_name: cluster_name(labels).unwrap_or_default(), ..self }
+    }
 }
 
 /// One end of a flow.
@@ -69,7 +88,7 @@ pub fn end_entity<'a>(flow: &'a Flow, end: FlowEnd, names: &'a dyn NameLookup) -
         FlowEnd::Source => (&metadata.source, &metadata.source_service, &metadata.source_names),
         FlowEnd::Destination => (&metadata.destination, &metadata.destination_service, &metadata.destination_names),
     };
-    Some(EndEntity { metadata: end, service: service.as_ref(), dns_names, attributes: &[] })
+    Some(EndEntity { service: service.as_ref(), dns_names, ..EndEntity::of(end) })
 }
 
 /// An entity that can be kept without its snapshot.

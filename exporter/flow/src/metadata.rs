@@ -1,5 +1,7 @@
 //! The metadata of a flow: pods and services at its ends, and fields that another Hubble server added.
 
+use std::borrow::Cow;
+
 /// The metadata of a flow; default unless a source or a provider fills it in. Flows of another Hubble server have it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
@@ -73,4 +75,9 @@ pub struct Service {
     pub name: String,
     /// Kubernetes namespace.
     pub namespace: String,
+}
+
+/// Returns `namespace/name`, or the name alone if the namespace is empty.
+pub fn qualified_name<'a>(namespace: &str, name: &'a str) -> Cow<'a, str> {
+    if namespace.is_empty() { name.into() } else { format!("{namespace}/{name}").into() }
 }

@@ -91,7 +91,7 @@ pub(super) fn metrics(
         return Ok(false);
     }
     let interval = context.settings.otlp.metrics.interval;
-    let producer = Producer {
+    let reader = SeriesReader {
         pipeline: pipeline.clone(),
         names: context.names.clone(),
         naming: context.settings.metrics.naming,
@@ -102,7 +102,7 @@ pub(super) fn metrics(
     if export.protocol == Protocol::Stdout {
         let is_printed = context.settings.otlp.metrics.table;
         if is_printed {
-            components.tasks.spawn(print(producer, interval, stop));
+            components.tasks.spawn(print(reader, interval, stop));
         }
         return Ok(is_printed);
     }
@@ -112,8 +112,8 @@ pub(super) fn metrics(
     let of_flows = sender.clone();
     components.tasks.spawn(async move {
         let produce = || {
-            let producer = producer.clone();
-            async move { spawn_blocking(move || producer.requests()).await.unwrap_or_default() }
+            let reader = reader.clone();
+            async move { spawn_blocking(move || reader.requests()).await.unwrap_or_default() }
         };
         metrics_sender::run(of_flows, interval, produce, stop).await;
     });
@@ -124,7 +124,7 @@ pub(super) fn metrics(
 
 /// Encodes the pipeline's series as requests.
 #[derive(Clone)]
-struct Producer {
+struct SeriesReader {
     pipeline: pipeline::Handle,
     names: MachineNames,
     naming: Naming,
@@ -133,7 +133,7 @@ struct Producer {
     resource: opentelemetry_proto::tonic::resource::v1::Resource,
 }
 
-impl Producer {
+impl SeriesReader {
     /// The metrics of now, with their time.
     fn resolve(&self) -> Option<(Vec<Resolved>, u64)> {
         // Held over both steps, so that a later call has the later snapshot.
@@ -155,14 +155,14 @@ impl Producer {
 }
 
 /// Prints the table at every interval and at the end.
-async fn print(producer: Producer, interval: Duration, mut stop: Stop) {
+async fn print(reader: SeriesReader, interval: Duration, mut stop: Stop) {
     loop {
         let is_last = tokio::select! {
             () = tokio::time::sleep(interval) => false,
             _ = shutdown::requested(&mut stop) => true,
         };
-        let producer = producer.clone();
-        let written = spawn_blocking(move || io::stdout().lock().write_all(producer.text().as_bytes())).await;
+        let reader = reader.clone();
+        let written = spawn_blocking(move || io::stdout().lock().write_all(reader.text().as_bytes())).await;
         match written {
             Ok(Ok(())) if !is_last => {}
             Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -23,7 +23,7 @@ use crate::metadata::kubernetes::Kubernetes;
 use crate::metadata::local::{LocalProvider, ProcessObserver};
 use crate::metadata::provider::ChangeReceiver;
 use crate::metadata::registry::Registry;
-use crate::pipeline::{Hook, LearnProcess, Next};
+use crate::pipeline::{EventHandler, LearnProcess, Next};
 use crate::support::capabilities::Capabilities;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
@@ -64,9 +64,9 @@ impl Drop for Providers {
     }
 }
 
-/// What the pipeline calls for providers that learn from events.
+/// The hooks by which providers learn from the pipeline's events.
 pub(super) struct Learners {
-    pub(super) hook: Option<Box<dyn Hook>>,
+    pub(super) event_handler: Option<Box<dyn EventHandler>>,
     pub(super) process: LearnProcess,
 }
 
@@ -81,7 +81,7 @@ pub(super) fn start(
     let registry = Registry::new(symbols.clone(), publisher.clone(), wanted);
     let (sender, stop) = shutdown::channel();
     let mut providers = Providers { registry: Arc::clone(&registry), runtime: None, stop: sender };
-    let mut learners = Learners { hook: None, process: Box::new(|_| {}) };
+    let mut learners = Learners { event_handler: None, process: Box::new(|_| {}) };
     if reports_entities(settings) {
         registry.follow_entities();
     }
@@ -94,7 +94,7 @@ pub(super) fn start(
     let deps = ProviderDeps { runtime: &runtime, registry, settings, telemetry, stop };
     deps.spawn_all();
     if kind == SourceKind::CiliumMonitor {
-        learners.hook = Some(Box::new(deps.spawn_observed()));
+        learners.event_handler = Some(Box::new(deps.spawn_observed()));
     } else {
         let (mut observer, processes) = ProcessObserver::new(Arc::clone(&deps.registry), telemetry);
         deps.spawn_local(processes);
@@ -123,7 +123,7 @@ fn runtime(kept: Capabilities) -> std::io::Result<Runtime> {
         .build()
 }
 
-/// What providers are built of.
+/// The settings and handles from which providers are built.
 struct ProviderDeps<'a> {
     runtime: &'a Runtime,
     registry: Arc<Registry>,
@@ -149,7 +149,7 @@ impl ProviderDeps<'_> {
         self.spawn(local.map(|local| local.run(self.stop.clone())));
     }
 
-    /// Spawns the providers that learn from events, and returns the hook that sends them the events.
+    /// Spawns the providers that learn from events, and returns the event handler that sends them the events.
     fn spawn_observed(&self) -> Observers {
         let (provider, cilium) = CiliumProvider::new(self.receiver(), self.telemetry);
         self.spawn(Some(provider.run(self.stop.clone())));
@@ -177,7 +177,7 @@ struct Observers {
     dns: Option<DnsObserver>,
 }
 
-impl Hook for Observers {
+impl EventHandler for Observers {
     fn name(&self) -> &'static str {
         "metadata"
     }

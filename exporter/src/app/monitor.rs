@@ -65,7 +65,7 @@ impl Monitor {
         Ok((Self { socket, queue, fanout, notifier, endpoints: None, telemetry }, inbox))
     }
 
-    /// Notified of endpoints by the source, whose names are published.
+    /// Returns the observer that the source notifies of endpoints; it does nothing without a notifier.
     pub(super) fn endpoint_observer(&mut self, publisher: &Publisher) -> EndpointObserver {
         let Some(notifier) = self.notifier.clone() else { return EndpointObserver::default() };
         // One address for both families, as that of Cilium's node.
@@ -85,7 +85,7 @@ impl Monitor {
         Box::new(Tap::new(source, &self.fanout, inbox))
     }
 
-    /// Subscribes clients and consumers to events.
+    /// Returns the agent, which starts the source for its first subscriber.
     pub(super) fn agent(&self, pipeline: pipeline::Handle) -> Agent {
         Agent::new(pipeline, self.fanout.clone())
     }

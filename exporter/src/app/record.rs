@@ -84,13 +84,13 @@ impl Recorder {
         let RecordConfig { file, force, duration, max_bytes, .. } = config.clone();
         let open = Open { path: file.clone(), force, max_bytes };
         let (chunks, pending) = recording::build(open).map_err(|error| cannot_create(error, &file))?;
-        let context = recording::Deps {
+        let deps = recording::Deps {
             publisher: deps.publisher.clone(),
             kernel_names: Box::new(feed.names.clone()),
             origin: origin(deps.settings, &feed.emitter),
             now: unix_now,
         };
-        let source = Box::new(Recording::new(feed.source, context, chunks));
+        let source = Box::new(Recording::new(feed.source, deps, chunks));
         Ok((Self { file, state: State::Pending(pending), duration, full: None }, Feed { source, ..feed }))
     }
 

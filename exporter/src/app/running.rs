@@ -16,7 +16,7 @@ use super::metadata::Providers;
 use super::record::Recorder;
 use super::signals::Signals;
 use super::undelivered;
-use super::undelivered::Dropped;
+use super::undelivered::{Dropped, destination};
 use crate::pipeline;
 use crate::recording::Summary;
 use crate::serve::admin::Admin;
@@ -74,7 +74,7 @@ pub(super) struct App {
     pub(super) recorder: Option<Recorder>,
     pub(super) serving: Runtime,
     /// Receives the reason of an end from inside: the source's end, a recording's limit.
-    pub(super) ends: mpsc::Receiver<&'static str>,
+    pub(super) end_reasons: mpsc::Receiver<&'static str>,
     pub(super) handle: pipeline::Handle,
     pub(super) pipeline: JoinHandle<io::Result<()>>,
     pub(super) subscriptions: Vec<Subscription>,
@@ -97,7 +97,7 @@ impl App {
                     return printed.context("the printer of flows panicked")?.context("cannot write to standard output");
                 }
                 () = signals.requested() => return Ok(()),
-                Some(reason) = self.ends.recv() => {
+                Some(reason) = self.end_reasons.recv() => {
                     tracing::info!(reason, "shutting down");
                     return Ok(());
                 }
@@ -168,12 +168,6 @@ async fn join_components(components: &mut Phase, mut logs: Option<LogsResult>, s
     if timeout_at(deadline + SLACK, all).await.is_err() {
         tracing::error!(drain = ?settings.node.drain, "components did not end within node.drain and are stopped");
     }
-}
-
-/// Returns the destination of a signal's export: an endpoint, or standard output.
-fn destination(settings: &Settings, signal: Signal) -> String {
-    let export = settings.otlp.export(signal);
-    if export.protocol == Protocol::Stdout { "standard output".to_owned() } else { export.endpoint }
 }
 
 /// Returns whether standard output is the only destination of exports.

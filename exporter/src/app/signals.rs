@@ -15,7 +15,7 @@ use crate::support::capabilities::Capabilities;
 /// Signals closer together than this count as one: timeout(1) signals the process, and then its whole group.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// Returns whether INT or TERM has requested a shutdown.
+/// The thread that catches INT, TERM and HUP, and the requested shutdown. The drop ends the thread.
 pub(super) struct Signals {
     shutdown: Arc<watch::Sender<bool>>,
     halt: Halt,

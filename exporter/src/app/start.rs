@@ -23,7 +23,7 @@ use super::record::{RecordConfig, Recorder};
 use super::running::{App, LogsResult, Phase};
 use super::signals::Signals;
 use super::{exports, identity, mapping, metadata, source, status};
-use crate::metadata::{Publisher, Tables};
+use crate::metadata::{LinkTables, Publisher};
 use crate::pipeline;
 use crate::pipeline::metrics::Aggregation;
 use crate::pipeline::{Learn, Sink};
@@ -97,7 +97,7 @@ struct Wired {
 fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Telemetry) -> Result<Wired, AppError> {
     let Bound { admin, serving, mut monitor, inbox, hubble } = bound;
     let symbols = Symbols::default();
-    let publisher = Publisher::new(Tables::new(&symbols));
+    let publisher = Publisher::new(LinkTables::new(&symbols));
     let source_deps = SourceDeps {
         runtime: deps.runtime,
         settings,
@@ -141,7 +141,7 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
     })
 }
 
-/// What gets batches of the pipeline.
+/// The receivers of the pipeline's batches.
 type Sinks = Vec<Box<dyn Sink>>;
 
 /// Starts the consumers that get batches: the log exporter and the observer.
@@ -181,7 +181,7 @@ fn spawn_pipeline(
         learn,
         learn_process: learners.process,
         aggregation: Aggregation::new(mapping::aggregation(settings), unix_now()),
-        hooks: learners.hook.into_iter().collect(),
+        event_handlers: learners.event_handler.into_iter().collect(),
         sinks,
         telemetry: telemetry.clone(),
         now: unix_now,
@@ -218,7 +218,7 @@ fn serve(wired: Wired, settings: Settings, deps: &StartDeps<'_>, telemetry: Tele
     let interfaces = views.interfaces.clone();
     let registry = Arc::clone(&providers.registry);
     let admin = status::serve(admin, &settings, ready, views, registry, &telemetry)?;
-    let ends = watch_for_ends(deps.runtime, finished, recorder.as_mut());
+    let end_reasons = collect_end_reasons(deps.runtime, finished, recorder.as_mut());
     capabilities::keep(Capabilities::NONE);
     trim_heap();
     log_start(&settings, mode, interfaces.as_ref());
@@ -234,7 +234,7 @@ fn serve(wired: Wired, settings: Settings, deps: &StartDeps<'_>, telemetry: Tele
         _providers: providers,
         recorder,
         serving,
-        ends,
+        end_reasons,
         handle,
         pipeline,
         subscriptions,
@@ -257,13 +257,13 @@ fn wait_for_interfaces(deps: &StartDeps<'_>, synced: oneshot::Receiver<()>) {
 }
 
 /// Joins the ends of the program from inside into one channel of reasons.
-fn watch_for_ends(
+fn collect_end_reasons(
     runtime: &Runtime,
     finished: Option<oneshot::Receiver<()>>,
     recorder: Option<&mut Recorder>,
 ) -> mpsc::Receiver<&'static str> {
     // Only the first reason counts.
-    let (sender, ends) = mpsc::channel(1);
+    let (sender, end_reasons) = mpsc::channel(1);
     let duration = recorder.as_ref().and_then(|recorder| recorder.duration);
     let full = recorder.and_then(|recorder| recorder.full.take());
     for (end, reason) in [(finished, "the source has ended"), (full, "the recording can take no more")] {
@@ -281,7 +281,7 @@ fn watch_for_ends(
             sender.try_send("the duration is over").unwrap_or_default();
         });
     }
-    ends
+    end_reasons
 }
 
 /// Returns free pages to the system: reading the kernel's types and symbols takes tens of megabytes.

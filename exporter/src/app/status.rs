@@ -43,10 +43,10 @@ pub(super) fn readiness(settings: &Settings, telemetry: &Telemetry) -> Ready {
     }
 }
 
-/// What the admin endpoint serves.
+/// The documents of the admin endpoint: the status, and look-ups of names.
 struct AdminDocuments<F> {
     status: F,
-    names: Arc<Registry>,
+    registry: Arc<Registry>,
 }
 
 impl<F: Fn() -> Status + Send + Sync + 'static> Documents for AdminDocuments<F> {
@@ -55,7 +55,7 @@ impl<F: Fn() -> Status + Send + Sync + 'static> Documents for AdminDocuments<F> 
     }
 
     fn lookup(&self, query: &str) -> Lookup {
-        self.names.lookup(query)
+        self.registry.lookup(query)
     }
 }
 
@@ -73,7 +73,7 @@ pub(super) fn serve(
     let (node, source) = (settings.node.name.clone(), settings.source.kind.name().to_owned());
     let (shown, start) = (shown(settings), Instant::now());
     let example_bytes = settings.admin.example_bytes as usize;
-    let names = Arc::clone(&registry);
+    let status_registry = Arc::clone(&registry);
     let status = move || Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         node: node.clone(),
@@ -86,13 +86,13 @@ pub(super) fn serve(
         interfaces: views.interfaces.as_ref().map(|inventory| interfaces(inventory.get())),
         settings: shown.clone(),
         connection: views.connection.as_ref().map(|connection| connection()),
-        metadata: registry.conditions().into_iter().map(provider).collect(),
+        metadata: status_registry.conditions().into_iter().map(provider).collect(),
         hooks: views.hooks.as_ref().map(|(hooks, mode)| attached(hooks, *mode)).unwrap_or_default(),
         privileges: capabilities::held().map(Into::into).unwrap_or_default(),
         undecodable: telemetry.examples().list().iter().map(|each| example(each, example_bytes)).collect(),
         samples: telemetry.samples().into_iter().map(Into::into).collect(),
     };
-    let documents = AdminDocuments { status, names };
+    let documents = AdminDocuments { status, registry };
     let admin = listener.serve(ready, documents).context("cannot serve the admin endpoint")?;
     tracing::info!("admin listener on {}", admin.addr);
     Ok(Some(admin))

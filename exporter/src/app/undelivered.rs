@@ -48,7 +48,8 @@ impl Dropped {
 /// Logs the records dropped since `before`.
 pub(super) fn log(before: &Dropped, telemetry: &Telemetry, settings: &Settings) {
     for (signal, (records, reasons)) in Dropped::so_far(telemetry).since(before) {
-        let endpoint = endpoint(settings, signal);
+        let exported = Signal::ALL.into_iter().find(|known| known.name() == signal);
+        let endpoint = exported.map_or_else(String::new, |signal| destination(settings, signal));
         let error = error(telemetry, signal, &reasons);
         let reasons = reasons.join(" ");
         tracing::warn!(signal, records, reasons, endpoint, error, "ended with undelivered telemetry");
@@ -63,17 +64,15 @@ fn error(telemetry: &Telemetry, signal: &str, reasons: &[String]) -> Option<Stri
     failure.map(|failure| failure.error).or_else(unanswered)
 }
 
-fn endpoint(settings: &Settings, signal: &str) -> String {
-    let export = Signal::ALL.into_iter().find(|known| known.name() == signal).map(|known| settings.otlp.export(known));
-    export.map_or_else(String::new, |export| match export.protocol {
-        Protocol::Stdout => "standard output".to_owned(),
-        Protocol::Grpc | Protocol::HttpProtobuf => export.endpoint,
-    })
+/// Returns the destination of a signal's export: an endpoint, or standard output.
+pub(super) fn destination(settings: &Settings, signal: Signal) -> String {
+    let export = settings.otlp.export(signal);
+    if export.protocol == Protocol::Stdout { "standard output".to_owned() } else { export.endpoint }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Dropped, endpoint};
+    use super::{Dropped, destination};
     use crate::export::otlp::counters::ExportCounters;
     use crate::support::telemetry::Telemetry;
     use eyepiece_config::Signal;
@@ -104,7 +103,7 @@ mod tests {
         let mut settings = eyepiece_config::Settings::default();
         settings.otlp.logs.overrides.endpoint = Some("http://logs:4317".to_owned());
         settings.otlp.metrics.overrides.protocol = Some(eyepiece_config::Protocol::Stdout);
-        assert_eq!(endpoint(&settings, "logs"), "http://logs:4317");
-        assert_eq!(endpoint(&settings, "metrics"), "standard output");
+        assert_eq!(destination(&settings, Signal::Logs), "http://logs:4317");
+        assert_eq!(destination(&settings, Signal::Metrics), "standard output");
     }
 }

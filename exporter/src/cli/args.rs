@@ -221,7 +221,7 @@ impl RecordFlags {
 /// A duration above zero.
 fn duration(text: &str) -> Result<Duration, String> {
     match eyepiece_config::parse_duration(text)? {
-        Duration::ZERO => Err("is no time at all".to_owned()),
+        Duration::ZERO => Err("expected a duration above zero".to_owned()),
         duration => Ok(duration),
     }
 }
@@ -230,7 +230,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn limit(text: &str) -> Result<u64, String> {
     match eyepiece_config::parse_size(text)? {
         bytes @ MIN_BYTES.. => Ok(bytes),
-        _ => Err(format!("has no room for a recording's head and an event; use at least {}KiB", MIN_BYTES >> 10)),
+        _ => Err(format!("expected at least {}KiB, for a recording's head and an event", MIN_BYTES >> 10)),
     }
 }
 
@@ -264,7 +264,7 @@ pub(super) struct StatusFlags {
     pub(super) connection: ConnectionFlags,
 }
 
-/// What to look up, and where.
+/// The arguments of `lookup`.
 #[derive(Debug, clap::Args)]
 pub(super) struct LookupFlags {
     #[command(flatten)]
@@ -305,6 +305,6 @@ fn words(names: &'static [&'static str]) -> PossibleValuesParser {
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
-        _ => Err("write it as KEY=VALUE, such as otlp.endpoint=http://collector:4317".to_owned()),
+        _ => Err("expected KEY=VALUE, such as otlp.endpoint=http://collector:4317".to_owned()),
     }
 }

@@ -32,7 +32,7 @@ pub enum AdminClientError {
     #[error("cannot connect to {addr} (admin.listen): {source}; is eyepiece running with this address?")]
     Connect { addr: SocketAddr, source: std::io::Error },
     /// The connection broke or took too long.
-    #[error("no answer from {addr} (admin.listen): {source}")]
+    #[error("cannot read the answer of {addr} (admin.listen): {source}")]
     Read { addr: SocketAddr, source: BoxError },
     /// Another program listens there.
     #[error("invalid answer from {addr} (admin.listen): {wrong}; does another program listen there?")]

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use eyepiece_config::Context;
 use eyepiece_flow::interner::{Lease, Symbol, Symbols};
 use eyepiece_flow::lookup::EndEntity;
+use eyepiece_flow::metadata::qualified_name;
 
 use super::entity_labels::{EntityLabels, app};
 
@@ -98,10 +99,7 @@ pub fn text<'a>(context: Context, entity: &EndEntity<'a>) -> Option<Cow<'a, str>
     let end = entity.metadata;
     let label = |prefix: &str| end.labels.iter().find_map(|label| label.strip_prefix(prefix));
     let own = |text: &'a str| Some(Cow::Borrowed(text)).filter(|text| !text.is_empty());
-    let with_namespace = |name: &'a str| match end.namespace.as_str() {
-        "" => own(name),
-        namespace => Some(Cow::Owned(format!("{namespace}/{name}"))),
-    };
+    let with_namespace = |name: &'a str| Some(qualified_name(&end.namespace, name)).filter(|text| !text.is_empty());
     let joined = |texts: &'a [String]| match texts {
         [] => None,
         [text] => own(text),
@@ -148,7 +146,7 @@ mod tests {
     }
 
     fn entity<'a>(metadata: &'a EndMetadata, dns_names: &'a [String]) -> EndEntity<'a> {
-        EndEntity { metadata, service: None, dns_names, attributes: &[] }
+        EndEntity { dns_names, ..EndEntity::of(metadata) }
     }
 
     #[test]

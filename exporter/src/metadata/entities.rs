@@ -1,4 +1,5 @@
-//! The entities of providers as a part of a snapshot: by address, prefix, service, endpoint, control group and process.
+//! The entities of providers as a part of a snapshot: by address, prefix, service, endpoint, control group, process and
+//! identity.
 //!
 //! Tables are split into shards behind `Arc`s. A change copies the shards that it meets, so a publication costs by its
 //! changes and not by the size of the tables.
@@ -8,14 +9,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use eyepiece_flow::interner::{Lease, Symbol};
-use eyepiece_flow::lookup::{EndEntity, EntityFields as _};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use super::context_names::ContextNames;
+use super::link_tables::address_bits;
 use super::provider::{Entity, EntityKind, Key};
-use super::tables::address_bits;
 
 /// Shards of a table. A change of one of 100,000 entries copies 400, some 15 KiB.
 const SHARDS: usize = 256;
@@ -26,7 +26,7 @@ const MAX_PLACES_PER_ENTRY: usize = 8;
 /// Entities of a chunk.
 const CHUNK: usize = 64;
 
-/// What a look-up finds: copied into flows.
+/// The result of a look-up; it is copied into flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EntityLink {
     /// The entity's number in its snapshot; 0 = none.
@@ -113,6 +113,7 @@ pub struct Entities {
     namespaces: Sharded<u32>,
     control_groups: Sharded<u64>,
     processes: Sharded<u64>,
+    identities: Sharded<u32>,
     /// Whether a provider of endpoints' entities follows its source: docker its daemon, Kubernetes its server.
     pub(super) names_endpoints: bool,
     /// By number, less one.
@@ -120,23 +121,42 @@ pub struct Entities {
 }
 
 impl Entities {
-    /// Whether no address, no control group and no process has an entity.
+    /// Whether no address, no control group, no process and no identity has an entity.
     #[inline]
     pub fn is_empty(&self) -> bool {
         let sockets = self.control_groups.len + self.processes.len;
-        self.addresses.len + self.prefixes.len + self.services.len + sockets == 0
+        self.addresses.len + self.prefixes.len + self.services.len + sockets + self.identities.len == 0
     }
 
     /// The entity at an address: that of the address, else of the service at `port`, else of the longest prefix. A service
-    /// goes before a prefix, which is most often of many machines.
+    /// goes before a prefix, which is most often of many machines. One without an identity has that of the prefix.
     #[inline]
     pub fn at_address(&self, address: &IpAddr, port: Option<(u16, u8)>) -> Option<EntityLink> {
         let bits = address_bits(*address);
         let exact = self.addresses.get(&bits);
-        exact.or_else(|| self.services.get(&port.map(|(port, protocol)| (bits, port, protocol))?)).or_else(|| {
-            let lengths = &self.prefix_lengths[usize::from(address.is_ipv6())];
-            lengths.iter().find_map(|&(length, _)| self.prefixes.get(&(prefix(*address, length), length)))
-        })
+        match exact.or_else(|| self.services.get(&port.map(|(port, protocol)| (bits, port, protocol))?)) {
+            Some(link) if link.identity != 0 || self.prefixes.len == 0 => Some(link),
+            Some(link) => Some(EntityLink { identity: self.in_prefix(address).map_or(0, |net| net.identity), ..link }),
+            None => self.in_prefix(address),
+        }
+    }
+
+    /// The entity of the longest prefix of an address.
+    pub fn in_prefix(&self, address: &IpAddr) -> Option<EntityLink> {
+        let lengths = &self.prefix_lengths[usize::from(address.is_ipv6())];
+        lengths.iter().find_map(|&(length, _)| self.prefixes.get(&(prefix(*address, length), length)))
+    }
+
+    /// The entity of an identity.
+    #[inline]
+    pub fn of_identity(&self, identity: u32) -> Option<EntityLink> {
+        self.identities.get(&identity)
+    }
+
+    /// Whether the labels of any identity are known.
+    #[inline]
+    pub const fn has_identities(&self) -> bool {
+        self.identities.len != 0
     }
 
     /// The entity whose processes are in a network namespace.
@@ -175,11 +195,6 @@ impl Entities {
         self.get(number).map_or(ContextNames::NONE, |found| &found.contexts)
     }
 
-    /// The fields of an entity.
-    pub fn fields(&self, number: u32) -> Option<EndEntity<'_>> {
-        self.get(number).map(|found| found.entity.fields())
-    }
-
     /// An entity by its number, to keep it.
     pub fn entity(&self, number: u32) -> Option<&Arc<Entity>> {
         self.get(number).map(|found| &found.entity)
@@ -213,6 +228,7 @@ impl Entities {
             Key::Namespace(inode) => self.namespaces.set(inode, link),
             Key::ControlGroup(id) => self.control_groups.set(id, link),
             Key::Process(id) => self.processes.set(id, link),
+            Key::Identity(identity) => self.identities.set(identity, link),
             Key::Container(_) | Key::Pod(_) => {}
         }
     }

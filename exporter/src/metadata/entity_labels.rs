@@ -82,7 +82,7 @@ mod tests {
             ..EndMetadata::default()
         };
         let values = ["web-1", "shop", "web", "", "web"];
-        let entity = EndEntity { metadata: &metadata, service: None, dns_names: &[], attributes: &[] };
+        let entity = EndEntity::of(&metadata);
         for bits in 0..1 << EntityLabels::COUNT {
             let labels = EntityLabels::from_bits(bits);
             let mut expected = values;

@@ -1,4 +1,4 @@
-//! What the pipeline hands to a provider's task: a bounded queue that never makes the pipeline wait.
+//! A bounded queue from the pipeline to a provider's task; it never blocks the pipeline.
 
 use eyepiece_semconv::metric;
 use tokio::sync::mpsc;

@@ -11,19 +11,19 @@ pub mod file;
 mod intake;
 pub mod kubernetes;
 mod label_identity;
+mod link_tables;
 pub mod local;
+mod name_snapshot;
 pub mod provider;
 mod publish;
 pub mod recorded;
 #[cfg(test)]
 mod recorder;
 pub mod registry;
-mod snapshot;
-mod tables;
 
 pub use context_names::WantedTexts;
 pub use entities::{Entities, EntityLink};
 pub use label_identity::identity_of_labels;
+pub use link_tables::{EndInfo, EndKind, IDENTITY_HOST, IDENTITY_WORLD, InterfaceInfo, LinkTables};
+pub use name_snapshot::NameSnapshot;
 pub use publish::{Publisher, Reader};
-pub use snapshot::Snapshot;
-pub use tables::{EndInfo, EndKind, IDENTITY_HOST, IDENTITY_WORLD, InterfaceInfo, Tables};

@@ -107,10 +107,10 @@ pub struct Entity {
 impl EntityFields for Entity {
     fn fields(&self) -> EndEntity<'_> {
         EndEntity {
-            metadata: &self.metadata,
             service: self.service.as_ref(),
             dns_names: &self.dns_names,
             attributes: &self.attributes,
+            ..EndEntity::of(&self.metadata)
         }
     }
 }
@@ -141,6 +141,8 @@ pub enum Key {
         /// IANA protocol number.
         protocol: u8,
     },
+    /// A security identity that the datapath of the source gives its packets: an entity with labels.
+    Identity(u32),
 }
 
 /// The target of a key.

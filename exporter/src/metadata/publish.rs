@@ -6,20 +6,20 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::entities::Entities;
-use super::snapshot::Snapshot;
-use super::tables::Tables;
+use super::link_tables::LinkTables;
+use super::name_snapshot::NameSnapshot;
 use crate::support::lock::lock;
 
 #[derive(Debug, Default)]
 struct Cell {
     /// The number of the current snapshot.
     number: AtomicU64,
-    current: Mutex<Arc<Snapshot>>,
+    current: Mutex<Arc<NameSnapshot>>,
     changed: Notify,
 }
 
 impl Cell {
-    fn current(&self) -> MutexGuard<'_, Arc<Snapshot>> {
+    fn current(&self) -> MutexGuard<'_, Arc<NameSnapshot>> {
         lock(&self.current)
     }
 }
@@ -30,24 +30,24 @@ pub struct Publisher(Arc<Cell>);
 
 impl Publisher {
     /// A publisher with a first snapshot of links.
-    pub fn new(tables: Tables) -> Self {
+    pub fn new(links: LinkTables) -> Self {
         let publisher = Self::default();
-        publisher.publish(tables);
+        publisher.publish(links);
         publisher
     }
 
     /// Replaces the state of links; readers get it at their next [`Reader::refresh`].
-    pub fn publish(&self, tables: Tables) {
-        let tables = Arc::new(tables);
-        self.replace(|current| Snapshot::new(tables, Arc::clone(current.entities()), current));
+    pub fn publish(&self, links: LinkTables) {
+        let links = Arc::new(links);
+        self.replace(|current| NameSnapshot::new(links, Arc::clone(current.entities()), current));
     }
 
     /// Replaces the entities of providers.
     pub(super) fn publish_entities(&self, entities: Arc<Entities>) {
-        self.replace(|current| Snapshot::new(Arc::clone(current.links()), entities, current));
+        self.replace(|current| NameSnapshot::new(Arc::clone(current.links()), entities, current));
     }
 
-    fn replace(&self, change: impl FnOnce(&Snapshot) -> Snapshot) {
+    fn replace(&self, change: impl FnOnce(&NameSnapshot) -> NameSnapshot) {
         let old = {
             let mut current = self.0.current();
             let new = Arc::new(change(&current));
@@ -65,7 +65,7 @@ impl Publisher {
     }
 
     /// Returns the current state of links.
-    pub fn links(&self) -> Arc<Tables> {
+    pub fn links(&self) -> Arc<LinkTables> {
         Arc::clone(self.0.current().links())
     }
 
@@ -82,13 +82,13 @@ impl Publisher {
 pub struct Reader {
     cell: Arc<Cell>,
     number: u64,
-    snapshot: Arc<Snapshot>,
+    snapshot: Arc<NameSnapshot>,
 }
 
 impl Reader {
     /// The newest snapshot; one atomic load if it is the one at hand. Called once per batch.
     #[inline]
-    pub fn refresh(&mut self) -> &Arc<Snapshot> {
+    pub fn refresh(&mut self) -> &Arc<NameSnapshot> {
         if self.cell.number.load(Ordering::Acquire) != self.number {
             let current = self.cell.current();
             self.number = self.cell.number.load(Ordering::Acquire);
@@ -100,7 +100,7 @@ impl Reader {
     }
 
     /// The snapshot at hand.
-    pub const fn snapshot(&self) -> &Arc<Snapshot> {
+    pub const fn snapshot(&self) -> &Arc<NameSnapshot> {
         &self.snapshot
     }
 }
@@ -109,23 +109,23 @@ impl Reader {
 mod tests {
     use eyepiece_flow::interner::Symbols;
 
-    use super::{Publisher, Tables};
+    use super::{LinkTables, Publisher};
 
-    fn with_host(symbols: &Symbols) -> Tables {
-        let mut tables = Tables::new(symbols);
-        tables.add_host([192, 0, 2, 1].into());
-        tables
+    fn with_host(symbols: &Symbols) -> LinkTables {
+        let mut links = LinkTables::new(symbols);
+        links.add_host([192, 0, 2, 1].into());
+        links
     }
 
     #[test]
     fn reader_keeps_snapshot_until_refresh() {
         let symbols = Symbols::default();
-        let publisher = Publisher::new(Tables::new(&symbols));
+        let publisher = Publisher::new(LinkTables::new(&symbols));
         let mut reader = publisher.reader();
         publisher.publish(with_host(&symbols));
         assert_eq!(reader.snapshot().links().ends().count(), 0);
         assert_eq!(reader.refresh().links().ends().count(), 1);
-        publisher.publish(Tables::new(&symbols));
+        publisher.publish(LinkTables::new(&symbols));
         publisher.publish(with_host(&symbols));
         assert_eq!(reader.refresh().links().ends().count(), 1);
         assert_eq!(publisher.reader().snapshot().links().ends().count(), 1);
@@ -134,14 +134,14 @@ mod tests {
     #[test]
     fn all_readers_see_last_snapshot() {
         let symbols = Symbols::default();
-        let publisher = Publisher::new(Tables::new(&symbols));
+        let publisher = Publisher::new(LinkTables::new(&symbols));
         let mut readers: Vec<_> = (0..2).map(|_| publisher.reader()).collect();
         std::thread::scope(|scope| {
             for reader in &mut readers {
                 scope.spawn(move || while reader.refresh().links().ends().count() == 0 {});
             }
             for _ in 0..1000 {
-                publisher.publish(Tables::new(&symbols));
+                publisher.publish(LinkTables::new(&symbols));
             }
             publisher.publish(with_host(&symbols));
         });

@@ -150,7 +150,7 @@ impl Registry {
         let mut state = self.state();
         let keys = change(&mut state);
         if !keys.is_empty() {
-            state.lead(keys, &self.names);
+            state.update_keys(keys, &self.names);
             drop(state);
             self.changed.notify_one();
             self.entities_touched.notify_one();
@@ -223,9 +223,10 @@ impl State {
             }
             (Err(_), None) => None,
         };
-        let is_led = |to: &Key| targets.iter().any(|(_, target)| matches!(target, Target::Key(known) if known == to));
+        let still_refers =
+            |to: &Key| targets.iter().any(|(_, target)| matches!(target, Target::Key(known) if known == to));
         if let Some(Target::Key(to)) = &old
-            && !is_led(to)
+            && !still_refers(to)
             && let Some(referrers) = self.referrers.get_mut(to)
         {
             referrers.remove(key);
@@ -252,7 +253,7 @@ impl State {
     }
 
     /// Updates the entities of changed keys, and of the keys whose targets they are.
-    fn lead(&mut self, mut keys: HashSet<Key>, names: &Names) {
+    fn update_keys(&mut self, mut keys: HashSet<Key>, names: &Names) {
         let mut newest: Vec<Key> = keys.iter().cloned().collect();
         for _ in 0..MAX_STEPS {
             let referrers = newest.iter().filter_map(|key| self.referrers.get(key)).flatten();
@@ -260,18 +261,18 @@ impl State {
         }
         let now = Instant::now();
         for key in keys {
-            self.lead_key(&key, names, now);
+            self.update_key(&key, names, now);
         }
         self.expire(now);
     }
 
-    fn lead_key(&mut self, key: &Key, names: &Names, now: Instant) {
+    fn update_key(&mut self, key: &Key, names: &Names, now: Instant) {
         // Containers and pods are targets of other keys only.
         if matches!(key, Key::Container(_) | Key::Pod(_)) {
             return;
         }
         let old = self.entity_numbers.get(key).copied();
-        let found = self.resolve(key, MAX_STEPS).map(Arc::clone);
+        let found = self.entity(key);
         let link = found.map(|entity| self.number(&entity, names));
         let new = link.map(|link| link.entity);
         if let Some(new) = new {
@@ -307,6 +308,18 @@ impl State {
             self.release(entity);
             self.is_changed = true;
         }
+    }
+
+    /// The entity of a key. One without DNS names has those that were seen for its address.
+    fn entity(&self, key: &Key) -> Option<Arc<Entity>> {
+        let found = self.resolve(key, MAX_STEPS)?;
+        let seen = self.entries.get(key)?.iter().find(|(provider, _)| *provider == Provider::Dns);
+        Some(match seen {
+            Some((_, Target::Entity(dns))) if found.dns_names.is_empty() && !Arc::ptr_eq(found, dns) => {
+                Arc::new(Entity { dns_names: dns.dns_names.clone(), ..Entity::clone(found) })
+            }
+            _ => Arc::clone(found),
+        })
     }
 
     /// Follows a key to an entity, by the first provider whose target has one.

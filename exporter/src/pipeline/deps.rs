@@ -1,4 +1,4 @@
-//! What a pipeline is made of.
+//! The components of a pipeline.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::interner::Symbols;
 use eyepiece_wire::Process;
 
-use super::hooks::Hook;
+use super::event_handlers::EventHandler;
 use super::metrics::Aggregation;
 use super::sink::Sink;
 use crate::metadata::Reader;
@@ -40,8 +40,8 @@ pub struct Deps {
     pub learn_process: LearnProcess,
     /// The series.
     pub aggregation: Aggregation,
-    /// Called for each event; a hook may stop it.
-    pub hooks: Vec<Box<dyn Hook>>,
+    /// Called for each event; each may stop it.
+    pub event_handlers: Vec<Box<dyn EventHandler>>,
     /// Receive flows and events.
     pub sinks: Vec<Box<dyn Sink>>,
     /// Own metrics.

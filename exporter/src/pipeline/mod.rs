@@ -3,7 +3,7 @@
 mod counters;
 mod deps;
 pub mod enrich;
-mod hooks;
+mod event_handlers;
 pub mod metrics;
 mod name_wait;
 mod peer_names;
@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use self::deps::{Deps, Learn, LearnProcess};
-pub use self::hooks::{Hook, Next};
+pub use self::event_handlers::{EventHandler, Next};
 use self::processor::Pipeline;
 pub use self::sink::Sink;
 use crate::pipeline::metrics::Snapshot;

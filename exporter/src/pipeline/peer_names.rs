@@ -16,7 +16,7 @@ use eyepiece_flow::names::reserved_identity_name;
 use eyepiece_semconv::{attribute, metric};
 use eyepiece_wire::InterfaceKind;
 
-use crate::metadata::Snapshot;
+use crate::metadata::NameSnapshot;
 use crate::support::telemetry::{Number, Telemetry};
 
 /// Names at once: the pods of a large cluster and their peers, some 10 MiB. Further ends have no name.
@@ -47,7 +47,7 @@ pub(super) struct PeerNames(HashMap<Symbol, Arc<Lease>>);
 #[derive(Debug)]
 pub(super) struct PeerBatchNames {
     peers: PeerNames,
-    snapshot: Arc<Snapshot>,
+    snapshot: Arc<NameSnapshot>,
 }
 
 impl PeerNameCache {
@@ -121,7 +121,7 @@ impl PeerNameCache {
 
 impl PeerNames {
     /// Returns these names and those of a snapshot.
-    pub(super) const fn over(self, snapshot: Arc<Snapshot>) -> PeerBatchNames {
+    pub(super) const fn over(self, snapshot: Arc<NameSnapshot>) -> PeerBatchNames {
         PeerBatchNames { peers: self, snapshot }
     }
 }
@@ -160,7 +160,7 @@ mod tests {
     use eyepiece_flow::metadata::{EndMetadata, Metadata};
 
     use super::PeerNameCache;
-    use crate::metadata::Snapshot;
+    use crate::metadata::NameSnapshot;
     use crate::support::telemetry::Telemetry;
 
     fn flow(source: EndMetadata, names: &[&str], identity: u32) -> Flow {
@@ -223,7 +223,7 @@ mod tests {
         let mut ends = PeerNameCache::new(symbols.clone(), &Telemetry::default());
         let mut named = flow(pod("", "batch"), &[], 0);
         ends.name(&mut named);
-        let names = ends.take_used().expect("one name").over(Arc::new(Snapshot::default()));
+        let names = ends.take_used().expect("one name").over(Arc::new(NameSnapshot::default()));
         assert!(ends.take_used().is_none());
         for _ in 0..10 {
             ends.expire();

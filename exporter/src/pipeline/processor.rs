@@ -20,11 +20,11 @@ use super::counters::{Counts, PipelineMetrics};
 use super::deps::{Deps, Learn, LearnProcess};
 use super::enrich;
 use super::enrich::TotalsEnds;
-use super::hooks::{Hooks, Next};
+use super::event_handlers::{EventHandlers, Next};
 use super::metrics::{Aggregation, Snapshot};
-use super::name_wait::{NameWait, Waiting};
+use super::name_wait::{Awaited, NameWait, Waiting};
 use super::peer_names::PeerNameCache;
-use crate::metadata::{Reader, Snapshot as NameSnapshot, Tables};
+use crate::metadata::{LinkTables, NameSnapshot, Reader};
 use crate::source::Source;
 use crate::support::decode_errors::ExampleRecorder;
 use crate::support::telemetry::Telemetry;
@@ -40,14 +40,14 @@ const NAME_POLL: Duration = Duration::from_millis(20);
 const FIRST_OF_AGENT: u8 = 128;
 
 /// The fate of a flow that was enriched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 enum Fate {
     /// It was counted, and sinks want it.
     Push,
-    /// It was counted, or a hook stopped it.
+    /// It was counted, or an event handler stopped it.
     Done,
     /// It waits for a name.
-    Wait,
+    Wait(Awaited),
 }
 
 /// The state of the pipeline. Owned by its thread.
@@ -58,7 +58,7 @@ pub(super) struct Pipeline {
     learn: Learn,
     learn_process: LearnProcess,
     aggregation: Aggregation,
-    hooks: Hooks,
+    event_handlers: EventHandlers,
     /// Flows of one snapshot of names: the batch is sent before the next snapshot is loaded.
     batch: Vec<Observed>,
     counts: Counts,
@@ -85,7 +85,7 @@ impl Pipeline {
             arrival: 0,
             learn: deps.learn,
             learn_process: deps.learn_process,
-            hooks: Hooks::new(deps.hooks, deps.sinks, &deps.telemetry),
+            event_handlers: EventHandlers::new(deps.event_handlers, deps.sinks, &deps.telemetry),
             telemetry: deps.telemetry,
             batch: Vec::with_capacity(BATCH),
             counts: Counts::default(),
@@ -99,23 +99,35 @@ impl Pipeline {
 
     /// Processes the source's pending events, waiting at most `wait` for the first. Returns their number.
     pub(super) fn read(&mut self, source: &mut dyn Source, wait: Duration) -> io::Result<usize> {
-        self.refresh_names();
-        self.arrival = (self.now)();
-        self.aggregation.arrive(self.arrival);
-        let wait = if self.name_wait.is_empty() { wait } else { self.process_named(wait) };
-        let result = source.read(wait, &mut |event| self.process(event));
+        self.begin();
+        let wait = if self.name_wait.is_idle() { wait } else { self.handle_named(wait) };
+        let mut is_first = true;
+        let result = source.read(wait, &mut |event| {
+            if std::mem::take(&mut is_first) {
+                self.begin();
+            }
+            self.handle(event);
+        });
         if result.is_err() {
             // Events before an error are sent and counted as well.
-            self.process_waiting();
+            self.handle_waiting();
         }
         self.send_batch();
         self.publish_counters();
         result
     }
 
+    /// Loads names and time. Before each wait, and after it: it may have been a long one.
+    fn begin(&mut self) {
+        self.send_batch();
+        self.refresh_names();
+        self.arrival = (self.now)();
+        self.aggregation.arrive(self.arrival);
+    }
+
     /// Processes what waits for a name, and sends it.
     pub(super) fn finish(&mut self) {
-        self.process_waiting();
+        self.handle_waiting();
         self.send_batch();
         self.publish_counters();
     }
@@ -133,12 +145,12 @@ impl Pipeline {
     }
 
     #[inline]
-    fn process(&mut self, event: &Event<'_>) {
+    fn handle(&mut self, event: &Event<'_>) {
         match event {
             Event::Raw(raw) => self.raw(raw),
             Event::Totals(totals) => self.totals(totals),
             Event::Lost(lost) => self.lost(lost),
-            Event::Process(process) => self.process_opens(process),
+            Event::Process(process) => self.take_process(process),
             // Decoded like the source's events, but not received from it.
             Event::Notification(raw) => self.decode_slow_path(raw),
             Event::Observed(handover) => {
@@ -156,7 +168,7 @@ impl Pipeline {
     #[inline]
     fn raw(&mut self, raw: &RawEvent<'_>) {
         self.counts.received += 1;
-        if self.hooks.on_monitor_event(raw) == Next::Stop {
+        if self.event_handlers.on_monitor_event(raw) == Next::Stop {
             return;
         }
         match raw.data.first() {
@@ -170,7 +182,7 @@ impl Pipeline {
                 };
                 match (fate, decoded) {
                     (Fate::Push, Ok(flow)) => self.push(Observed::Flow(flow)),
-                    (Fate::Wait, Ok(flow)) => self.wait(flow),
+                    (Fate::Wait(awaited), Ok(flow)) => self.wait(awaited, flow),
                     (Fate::Done, _) | (_, Err(_)) => {}
                 }
             }
@@ -181,7 +193,7 @@ impl Pipeline {
     #[cold]
     fn decode_slow_path(&mut self, raw: &RawEvent<'_>) {
         match decode::decode(raw, self.producer, &mut self.pairing) {
-            Ok(Observed::Flow(flow)) => self.rare_flow(flow),
+            Ok(Observed::Flow(flow)) => self.handle_slow_path_flow(flow),
             Ok(Observed::Agent(event)) => self.agent(event),
             Ok(Observed::Debug(mut event)) => {
                 enrich::debug(&mut event, self.names.snapshot());
@@ -192,11 +204,11 @@ impl Pipeline {
         }
     }
 
-    fn rare_flow(&mut self, mut flow: Flow) {
+    fn handle_slow_path_flow(&mut self, mut flow: Flow) {
         match self.flow(&mut flow) {
             Fate::Push => self.push(Observed::Flow(flow)),
             Fate::Done => {}
-            Fate::Wait => self.wait(flow),
+            Fate::Wait(awaited) => self.wait(awaited, flow),
         }
     }
 
@@ -208,11 +220,11 @@ impl Pipeline {
                 self.counts.received += 1;
                 self.counts.parsed += 1;
                 self.peer_names.name(&mut flow);
-                if self.hooks.on_flow(&mut flow) == Next::Stop {
+                if self.event_handlers.on_flow(&mut flow) == Next::Stop {
                     return;
                 }
                 self.aggregation.count(&flow, InterfaceKind::Other);
-                if self.hooks.has_sinks() {
+                if self.event_handlers.has_sinks() {
                     // Old servers send no uuid.
                     if flow.uuid == [0; 16] {
                         flow.uuid = uuid::random(&mut self.random);
@@ -264,47 +276,54 @@ impl Pipeline {
             && let (Some(traffic), Some(ip)) = (&flow.traffic, &flow.ip)
         {
             (self.learn)(traffic.ifindex, ip.source, flow.time);
+            self.name_wait.add_address(ip.source, flow.source.endpoint, names, self.arrival);
         }
-        let endpoints = [flow.source.endpoint, flow.destination.endpoint];
-        if enriched.has_unnamed_endpoint && self.name_wait.must_wait(endpoints, names, self.arrival) {
-            return Fate::Wait;
+        let is_ours = flow.traffic.is_some() || flow.kernel_drop.is_some();
+        // Without such a provider no endpoint has a name, and none waits.
+        if names.names_endpoints() && (enriched.has_unnamed_endpoint || is_ours && self.name_wait.has_new_addresses()) {
+            let addresses = flow.ip.as_ref().map_or([None; 2], |ip| [Some(ip.source), Some(ip.destination)]);
+            let ends = [&flow.source, &flow.destination];
+            if let Some(awaited) = self.name_wait.must_wait(ends, addresses, names, self.arrival) {
+                return Fate::Wait(awaited);
+            }
         }
         if self.count(flow) { Fate::Push } else { Fate::Done }
     }
 
     #[cold]
-    fn wait(&mut self, flow: Flow) {
-        self.name_wait.push([flow.source.endpoint, flow.destination.endpoint], Waiting::Flow(Box::new(flow)));
+    fn wait(&mut self, awaited: Awaited, flow: Flow) {
+        self.name_wait.push(awaited, Waiting::Flow(Box::new(flow)));
     }
 
     /// Processes what has waited and is named now. Returns how long to wait for the next event.
     #[cold]
-    fn process_named(&mut self, wait: Duration) -> Duration {
-        while let Some(waiting) = self.name_wait.take_ready(self.names.snapshot(), self.arrival) {
-            self.process_late(waiting);
+    fn handle_named(&mut self, wait: Duration) -> Duration {
+        while let Some((awaited, waiting)) = self.name_wait.take_ready(self.names.snapshot(), self.arrival) {
+            self.handle_late(awaited, waiting);
         }
-        if self.name_wait.is_empty() { wait } else { wait.min(NAME_POLL) }
+        self.name_wait.expire_addresses(self.arrival);
+        if self.name_wait.has_waiting() { wait.min(NAME_POLL) } else { wait }
     }
 
     /// Processes all that waits, named or not.
     #[cold]
-    fn process_waiting(&mut self) {
-        while let Some(waiting) = self.name_wait.take_first() {
-            self.process_late(waiting);
+    fn handle_waiting(&mut self) {
+        while let Some((awaited, waiting)) = self.name_wait.take_first() {
+            self.handle_late(awaited, waiting);
         }
     }
 
-    fn process_late(&mut self, waiting: Waiting) {
+    fn handle_late(&mut self, awaited: Awaited, waiting: Waiting) {
         let names = self.names.snapshot();
         match waiting {
             Waiting::Flow(mut flow) => {
-                enrich::rename(&mut flow, names);
+                enrich::rename(&mut flow, awaited.senders(), names);
                 if self.count(&mut flow) {
                     self.push(Observed::Flow(*flow));
                 }
             }
             Waiting::Totals(totals, mut ends) => {
-                enrich::rename_totals(&totals, &mut ends, names);
+                enrich::rename_totals(&totals, &mut ends, awaited.senders(), names);
                 self.count_totals(&totals, &ends);
             }
         }
@@ -317,12 +336,12 @@ impl Pipeline {
         for reason in enrich::unnamed(flow, names).into_iter().flatten() {
             self.counts.unnamed[reason as usize] += 1;
         }
-        if self.hooks.on_flow(flow) == Next::Stop {
+        if self.event_handlers.on_flow(flow) == Next::Stop {
             return false;
         }
         let ingress = ingress_kind(names.links(), flow.traffic.map_or(0, |traffic| traffic.ingress_ifindex));
         self.aggregation.count(flow, ingress);
-        if !self.hooks.has_sinks() {
+        if !self.event_handlers.has_sinks() {
             return false;
         }
         flow.uuid = uuid::random(&mut self.random);
@@ -331,7 +350,7 @@ impl Pipeline {
 
     #[inline]
     fn push(&mut self, observed: Observed) {
-        if !self.hooks.has_sinks() || self.hooks.on_event(&observed) == Next::Stop {
+        if !self.event_handlers.has_sinks() || self.event_handlers.on_event(&observed) == Next::Stop {
             return;
         }
         self.batch.push(observed);
@@ -342,7 +361,7 @@ impl Pipeline {
 
     /// Takes a process, so that its name holds for the events of its connections, which follow.
     #[cold]
-    fn process_opens(&mut self, process: &Process) {
+    fn take_process(&mut self, process: &Process) {
         (self.learn_process)(process);
         self.send_batch();
         self.refresh_names();
@@ -355,9 +374,13 @@ impl Pipeline {
     fn totals(&mut self, totals: &Totals) {
         let names = self.names.snapshot();
         let (ends, has_unnamed_endpoint) = enrich::ends(totals, names);
-        let endpoints = [ends.source.endpoint, ends.destination.endpoint];
-        if has_unnamed_endpoint && self.name_wait.must_wait(endpoints, names, self.arrival) {
-            return self.name_wait.push(endpoints, Waiting::Totals(*totals, ends));
+        if names.names_endpoints() && (has_unnamed_endpoint || self.name_wait.has_new_addresses()) {
+            let addresses =
+                totals.addresses.map_or([None; 2], |(source, destination)| [Some(source), Some(destination)]);
+            let of_totals = [&ends.source, &ends.destination];
+            if let Some(awaited) = self.name_wait.must_wait(of_totals, addresses, names, self.arrival) {
+                return self.name_wait.push(awaited, Waiting::Totals(*totals, ends));
+            }
         }
         self.count_totals(totals, &ends);
     }
@@ -396,20 +419,20 @@ impl Pipeline {
             Some(peers) => Arc::new(peers.over(snapshot)),
             None => snapshot,
         };
-        self.hooks.send(&Batch::with_names(entries, names));
+        self.event_handlers.send(&Batch::with_names(entries, names));
     }
 
     fn publish_counters(&mut self) {
         self.examples.publish();
-        self.hooks.publish_counters();
+        self.event_handlers.publish_counters();
         self.metrics.publish(&mut self.counts);
     }
 }
 
 /// The kind of the interface that packets came in by. Index 0 stands for none.
 #[inline]
-fn ingress_kind(tables: &Tables, ifindex: u32) -> InterfaceKind {
-    if ifindex == 0 { InterfaceKind::Other } else { tables.interface(ifindex).kind }
+fn ingress_kind(links: &LinkTables, ifindex: u32) -> InterfaceKind {
+    if ifindex == 0 { InterfaceKind::Other } else { links.interface(ifindex).kind }
 }
 
 #[cfg(test)]

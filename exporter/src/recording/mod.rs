@@ -15,7 +15,7 @@ use eyepiece_flow::event::{Event, KernelDrop};
 use eyepiece_flow::recording::format;
 
 use self::chunk::Chunks;
-use crate::metadata::{Publisher, Tables, recorded};
+use crate::metadata::{LinkTables, Publisher, recorded};
 use crate::source::{Source, Waker};
 
 pub use chunk::Counts;
@@ -53,14 +53,14 @@ pub struct Recording {
 impl Recording {
     /// Records events of `inner` into `chunks`, which a [`Writer`] writes.
     pub fn new(inner: Box<dyn Source>, deps: Deps, chunks: Chunks) -> Self {
-        let known = Known { tables: None, names: HashSet::new(), has_origin: false };
+        let known = Known { links: None, names: HashSet::new(), has_origin: false };
         Self { inner, tap: Tap { deps, chunks, known, metadata: Vec::new() } }
     }
 }
 
-/// The names and tables that the file contains already.
+/// The names and links that the file contains already.
 struct Known {
-    tables: Option<Arc<Tables>>,
+    links: Option<Arc<LinkTables>>,
     names: HashSet<Name>,
     has_origin: bool,
 }
@@ -85,12 +85,12 @@ impl Tap {
             let origin = &self.deps.origin;
             self.chunks.append(|out| format::write_origin(origin, now, out));
         }
-        let tables = self.deps.publisher.links();
-        if self.known.tables.as_ref().is_some_and(|known| Arc::ptr_eq(known, &tables)) {
+        let links = self.deps.publisher.links();
+        if self.known.links.as_ref().is_some_and(|known| Arc::ptr_eq(known, &links)) {
             return;
         }
         self.metadata.clear();
-        recorded::write(&tables, &mut self.metadata);
+        recorded::write(&links, &mut self.metadata);
         let metadata = &self.metadata;
         let fits = self.chunks.append(|out| format::write_metadata(metadata, now, out));
         if !fits {
@@ -99,7 +99,7 @@ impl Tap {
                 "too many addresses for a recording; it continues with the previous ones"
             );
         }
-        self.known.tables = Some(tables);
+        self.known.links = Some(links);
     }
 
     #[inline]
@@ -132,7 +132,7 @@ impl Tap {
     fn end(&mut self) {
         self.chunks.hand_over();
         if self.chunks.take_loss() {
-            self.known = Known { tables: None, names: HashSet::new(), has_origin: false };
+            self.known = Known { links: None, names: HashSet::new(), has_origin: false };
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 /// The initial size: a socket's queue holds some 200 KiB.
-const FIRST: usize = 256 << 10;
+const INITIAL_BYTES: usize = 256 << 10;
 
 /// A bounded buffer: filled at the end, emptied at the front.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct Buffer {
 impl Buffer {
     /// An empty buffer that grows to at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { bytes: vec![0; FIRST.min(limit)], start: 0, end: 0, limit }
+        Self { bytes: vec![0; INITIAL_BYTES.min(limit)], start: 0, end: 0, limit }
     }
 
     /// The unread bytes.
@@ -70,7 +70,7 @@ impl Buffer {
 mod tests {
     use std::io::Read;
 
-    use super::{Buffer, FIRST};
+    use super::{Buffer, INITIAL_BYTES};
 
     /// A reader that returns at most `step` bytes per call.
     struct Trickle<'a>(&'a [u8], usize);
@@ -84,9 +84,9 @@ mod tests {
 
     #[test]
     fn bytes_pass_unchanged_in_order() {
-        let data: Vec<u8> = (0..3 * FIRST).map(|at| (at % 251) as u8).collect();
-        for (step, taken) in [(1000, 999), (FIRST, 1), (70_000, 60_000)] {
-            let mut buffer = Buffer::new(4 * FIRST);
+        let data: Vec<u8> = (0..3 * INITIAL_BYTES).map(|at| (at % 251) as u8).collect();
+        for (step, taken) in [(1000, 999), (INITIAL_BYTES, 1), (70_000, 60_000)] {
+            let mut buffer = Buffer::new(4 * INITIAL_BYTES);
             let mut stream = Trickle(&data, step);
             let mut seen = 0;
             while buffer.fill(&mut stream).unwrap() > 0 {
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn buffer_grows_to_its_limit() {
-        for limit in [1, 10, FIRST - 1, FIRST, FIRST + 1, 5 * FIRST] {
+        for limit in [1, 10, INITIAL_BYTES - 1, INITIAL_BYTES, INITIAL_BYTES + 1, 5 * INITIAL_BYTES] {
             let mut buffer = Buffer::new(limit);
             let mut stream = std::io::repeat(7);
             while !buffer.is_full() {

@@ -1,11 +1,5 @@
 //! Selects the changes of a source's connection to log: a peer that keeps reconnecting does not fill the log.
 
-use std::time::Duration;
-
-/// A connection that lasted this long is stable, with or without events. An event alone does not make it stable: a peer
-/// that fails at each event would be asked again at once, for ever.
-pub(super) const STABLE_AFTER: Duration = Duration::from_secs(10);
-
 /// Decides which connects and disconnects are logged. Between two stable connections each reason is logged once, and so
 /// is the first connect; counters have all of them.
 #[derive(Debug, Default)]

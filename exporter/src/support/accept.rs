@@ -1,4 +1,4 @@
-//! What the accept loops of all servers share: what follows a failed accept, and the log of a task that panicked.
+//! The accept loop of all servers: retries after failures, and logs panics of tasks.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -15,6 +15,9 @@ pub struct BackoffRange {
 /// longest pause bounds retries of an unwatched path.
 pub(crate) const RECONNECT: BackoffRange =
     BackoffRange { initial: Duration::from_millis(20), max: Duration::from_secs(10) };
+/// A connection that lasted this long is stable: the next attempt follows at once. Events alone do not make it stable:
+/// a peer that fails at each event would be asked again at once, for ever.
+pub const STABLE_AFTER: Duration = Duration::from_secs(10);
 
 /// The pauses between attempts. Each is a random part of its step, between half and all of it, so that clients that
 /// lost the same server do not return at once.

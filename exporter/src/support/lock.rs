@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks a mutex. Poisoning is ignored: a panicked hook or sink must not end the others, and no change of guarded
-/// values panics half-way.
+/// Locks a mutex. Poisoning is ignored: a panicked event handler or sink must not end the others, and no change of
+/// guarded values panics half-way.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

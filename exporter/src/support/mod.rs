@@ -7,6 +7,7 @@ pub mod byte_budget;
 pub mod capabilities;
 pub mod clock;
 pub mod decode_errors;
+pub mod digits;
 pub mod error_chain;
 pub mod export_health;
 pub mod file_lock;

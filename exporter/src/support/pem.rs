@@ -19,7 +19,7 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 pub struct PemError {
     /// The file.
     pub path: PathBuf,
-    /// What it should contain.
+    /// The expected content: certificates, or a private key.
     pub what: &'static str,
     /// The cause.
     pub message: String,

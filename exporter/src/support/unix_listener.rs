@@ -26,7 +26,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum ListenError {
     /// Another process answers there: replacing its socket would disconnect it from its clients.
-    #[error("{}: {} listens there already; stop it, or use another path", path.display(), crate::support::socket_owner::describe(*pid))]
+    #[error("cannot listen on {}: {} listens there already; stop it, or use another path", path.display(), crate::support::socket_owner::describe(*pid))]
     InUse {
         /// The path.
         path: PathBuf,
@@ -34,16 +34,16 @@ pub enum ListenError {
         pid: Option<i32>,
     },
     /// The path is a file of another type.
-    #[error("{}: the path exists and is not a socket; remove it, or use another path", path.display())]
+    #[error("cannot listen on {}: the path exists and is not a socket; remove it, or use another path", path.display())]
     NoSocket { path: PathBuf },
     /// The socket at the path may be alive.
-    #[error("{}: cannot check whether the existing socket is in use: {source}", path.display())]
+    #[error("cannot listen on {}: cannot check whether the existing socket is in use: {source}", path.display())]
     Unclear { path: PathBuf, source: io::Error },
     /// Another process of this user prepares the same path and does not finish.
-    #[error("{}: cannot prepare the socket: another process holds {}", path.display(), lock.display())]
+    #[error("cannot listen on {}: another process holds {}", path.display(), lock.display())]
     Locked { path: PathBuf, lock: PathBuf },
     /// A system call failed.
-    #[error("{}: cannot {action}: {source}", path.display())]
+    #[error("cannot listen on {}: cannot {action}: {source}", path.display())]
     System { path: PathBuf, action: &'static str, source: io::Error },
 }
 

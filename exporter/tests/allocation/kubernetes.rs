@@ -1,4 +1,4 @@
-//! What a pod costs: the provider's state, and the entities that it gives to the receiver.
+//! The memory of a pod: the provider's state, and the entities that it gives to the receiver.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

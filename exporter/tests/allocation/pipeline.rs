@@ -8,7 +8,7 @@ use std::time::Duration;
 use eyepiece::export::otlp::counters::ExportCounters;
 use eyepiece::export::otlp::queue;
 use eyepiece::export::otlp::queue::DEFAULT_CAPACITY;
-use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
+use eyepiece::metadata::{InterfaceInfo, LinkTables, Publisher};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::{Aggregation, Config};
 use eyepiece::pipeline::{Deps, Handle, Sink};
@@ -72,16 +72,16 @@ impl Source for Repeated {
 
 /// Interfaces 1 to 3 are endpoints with names.
 fn publisher(symbols: &Symbols) -> Publisher {
-    let mut tables = Tables::new(symbols);
+    let mut links = LinkTables::new(symbols);
     for ifindex in 1..=3_u16 {
-        let name = tables.intern(&format!("veth{ifindex}"));
-        tables.add_interface(
+        let name = links.intern(&format!("veth{ifindex}"));
+        links.add_interface(
             u32::from(ifindex),
             InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: ifindex },
         );
     }
     let publisher = Publisher::default();
-    publisher.publish(tables);
+    publisher.publish(links);
     publisher
 }
 
@@ -100,7 +100,7 @@ fn pass(payloads: Vec<(&'static str, Vec<u8>)>, reads: usize, sinks: Vec<Box<dyn
         learn: Box::new(|_, _, _| {}),
         learn_process: Box::new(|_| {}),
         aggregation: Aggregation::new(Config::default(), 0),
-        hooks: Vec::new(),
+        event_handlers: Vec::new(),
         sinks,
         telemetry: Telemetry::default(),
         now: || 2000,

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
-use eyepiece::metadata::{Publisher, Tables};
+use eyepiece::metadata::{LinkTables, Publisher};
 use eyepiece::recording;
 use eyepiece::recording::{Deps, KernelNameLookup, Open, Recording};
 use eyepiece::source::cilium_monitor::{Config, STABLE_AFTER, STALL};
@@ -84,7 +84,7 @@ fn recorded_events_reuse_chunks() {
     let (writer, _) = pending.start().expect("a file");
     let symbols = Symbols::default();
     let context = Deps {
-        publisher: Publisher::new(Tables::new(&symbols)),
+        publisher: Publisher::new(LinkTables::new(&symbols)),
         kernel_names: Box::new(NoWords),
         origin: String::new(),
         now: || 1,

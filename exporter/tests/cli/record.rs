@@ -256,8 +256,7 @@ fn record_overwrites_nothing() {
         .output()
         .expect("run");
     assert!(text(&output.stderr).contains("OTEL_METRIC_EXPORT_INTERVAL"), "{}", text(&output.stderr));
-    for (name, wrong) in
-        [("none", "No such file or directory"), ("text", "invalid recording: expected a file of eyepiece record")]
+    for (name, wrong) in [("none", "No such file or directory"), ("text", "/text: expected a file of eyepiece record")]
     {
         std::fs::write(folder.path().join("text"), "neither head nor record").expect("a file");
         let output = replay(&folder.path().join(name));

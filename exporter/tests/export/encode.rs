@@ -7,7 +7,7 @@ use eyepiece::export::otlp::encode::{FlowEncoder, LogsRequest, Pushed, RequestBu
 use eyepiece::export::otlp::resource::Resource;
 use eyepiece::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
 use eyepiece::metadata::registry::Registry;
-use eyepiece::metadata::{Publisher, Snapshot, Tables, WantedTexts};
+use eyepiece::metadata::{LinkTables, NameSnapshot, Publisher, WantedTexts};
 use eyepiece::pipeline::enrich::enrich;
 use eyepiece_flow::cilium_release::Release;
 use eyepiece_flow::event::KernelDrop;
@@ -47,9 +47,9 @@ impl NameLookup for Kernel {
 
 /// Names of a batch, and their symbols.
 fn named(symbols: &Symbols, names: &[&str]) -> (Arc<dyn BatchNames>, Vec<Symbol>) {
-    let mut tables = Tables::new(symbols);
-    let symbols = names.iter().map(|name| tables.intern(name)).collect();
-    (Arc::new(Snapshot::from(tables)), symbols)
+    let mut links = LinkTables::new(symbols);
+    let symbols = names.iter().map(|name| links.intern(name)).collect();
+    (Arc::new(NameSnapshot::from(links)), symbols)
 }
 
 fn decode(flow: &Flow, symbols: &Symbols) -> LogRecord {

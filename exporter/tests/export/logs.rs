@@ -209,9 +209,9 @@ async fn requests_stay_below_four_mebibytes() {
     use eyepiece::export::otlp::logs::{MAX_BYTES, MAX_RECORDS};
     let received = Received::default();
     let (address, _) = grpc(&received, "127.0.0.1:0", None).await;
-    let mut tables = eyepiece::metadata::Tables::new(&eyepiece_flow::interner::Symbols::default());
-    let huge = tables.intern(&"x".repeat(600 * 1024));
-    let beyond = tables.intern(&"y".repeat(2 * 1024 * 1024));
+    let mut links = eyepiece::metadata::LinkTables::new(&eyepiece_flow::interner::Symbols::default());
+    let huge = links.intern(&"x".repeat(600 * 1024));
+    let beyond = links.intern(&"y".repeat(2 * 1024 * 1024));
     let telemetry = eyepiece::support::telemetry::Telemetry::default();
     let config = LogsConfig { max_records: MAX_RECORDS, max_bytes: usize::MAX, ..config() };
     let names = std::sync::Arc::new(eyepiece_flow::lookup::NoLookup);
@@ -225,7 +225,7 @@ async fn requests_stay_below_four_mebibytes() {
         // In the attribute and in the body: 1.2 MiB a record, and 4 MiB for those that can't be sent.
         flow.source.name = if index % 5 == 4 { beyond } else { huge };
     }
-    let batch_names = std::sync::Arc::new(eyepiece::metadata::Snapshot::from(tables));
+    let batch_names = std::sync::Arc::new(eyepiece::metadata::NameSnapshot::from(links));
     sink.try_send(eyepiece_flow::record::Batch::with_names(flows, batch_names));
     stop.send_replace(Some(tokio::time::Instant::now() + TIMEOUT));
     task.await.unwrap();

@@ -11,5 +11,6 @@ mod metrics;
 mod mistakes;
 mod schema;
 mod scripted;
+mod sdk_limits;
 mod support;
 mod tls;

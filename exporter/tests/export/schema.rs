@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use eyepiece::export::otlp::encode::{FlowEncoder, Pushed, RequestBuilder};
 use eyepiece::export::otlp::metrics::{MAX_REQUEST, encode};
-use eyepiece::metadata::Snapshot;
+use eyepiece::metadata::NameSnapshot;
 use eyepiece::pipeline::enrich;
 use eyepiece::pipeline::metrics::{
     Aggregation, Config, DropReasonNames, FlowDetail, LabelSet, MetricContexts, Naming, resolve,
@@ -43,7 +43,7 @@ impl DropReasonNames for Machine {
 
 /// Returns the events of the monitor's payloads; every second one as of our datapath, with totals and a reason.
 fn of_payloads() -> Vec<Observed> {
-    let (names, mut pairing, mut all) = (Snapshot::default(), Pairing::default(), Vec::new());
+    let (names, mut pairing, mut all) = (NameSnapshot::default(), Pairing::default(), Vec::new());
     for data in &vectors::payloads() {
         let ours = all.len() % 2 == 0;
         let traffic = sample::traffic(Hook::FromEndpoint, (4, 4), (3, 300));

@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use eyepiece::metadata::Snapshot;
+use eyepiece::metadata::NameSnapshot;
 use eyepiece::pipeline::enrich;
 use eyepiece_flow::cilium_release::Producer;
 use eyepiece_flow::decode;
 use eyepiece_flow::decode::Pairing;
 use eyepiece_flow::event::RawEvent;
+use eyepiece_flow::lookup::{BatchLookup, NoLookup};
 use eyepiece_flow::record::Observed;
 use eyepiece_tests::reference::deviation::{DEVIATIONS, Row};
 use eyepiece_tests::reference::{json, vectors};
@@ -23,15 +24,15 @@ const WORLD: &str = "flows-world.jsonl.gz";
 
 #[test]
 fn every_payload_decodes_as_upstream() {
-    let counts = compare(BARE, None, |_| ());
+    let counts = compare(BARE, None);
     // All of upstream's own, and what it refuses.
     assert!(counts.flows > 10_000 && counts.events > 1500 && counts.skipped > 1500 && counts.refused > 400);
     assert!(counts.ours_only > 1000);
 }
 
 #[test]
-fn endpoints_resolve_as_upstream() {
-    let counts = compare(WORLD, Some(world::snapshot()), world::without_names);
+fn names_resolve_as_upstream() {
+    let counts = compare(WORLD, Some(world::snapshot()));
     assert!(counts.flows > 11_000 && counts.events > 1500 && counts.skipped > 800 && counts.refused > 400);
 }
 
@@ -51,15 +52,14 @@ enum Outcome {
     Refused(String),
 }
 
-/// Compares all rows. `names` takes out of the reference what we do not fill in.
-fn compare(reference: &str, world: Option<Arc<Snapshot>>, names: impl Fn(&mut Value)) -> Counts {
+/// Compares all rows, without names or in a world.
+fn compare(reference: &str, world: Option<Arc<NameSnapshot>>) -> Counts {
     let ends_are_known = world.is_some();
-    let decoder = Decoder { names: world.unwrap_or_default(), pairing: RefCell::default() };
+    let decoder = Decoder { ends_are_known, names: world.unwrap_or_default(), pairing: RefCell::default() };
     let mut differences = Vec::new();
     let mut deviating = [0; DEVIATIONS.len()];
     let mut counts = Counts::default();
     for (number, (payload, mut expected)) in rows(reference).into_iter().enumerate() {
-        names(&mut expected);
         if let Some(Value::String(message)) = expected.pointer_mut("/debug_event/message") {
             // Upstream's order is random.
             *message = message.replace("RELATED, OUT", "OUT, RELATED");
@@ -67,14 +67,22 @@ fn compare(reference: &str, world: Option<Arc<Snapshot>>, names: impl Fn(&mut Va
         if let Some(object) = expected.as_object_mut() {
             object.remove("emitter");
         }
-        let ours = decoder.decode(&payload);
+        let mut ours = decoder.decode(&payload);
+        if let (Outcome::Observed(_, ours), true) = (&mut ours, ends_are_known) {
+            world::align(ours, &mut expected);
+        }
         if is_equal(&ours, &expected, &mut counts) {
             continue;
         }
         let text = match &ours {
             Outcome::Observed(observed, value) => {
                 let instead = |payload: &[u8]| match decoder.decode(payload) {
-                    Outcome::Observed(_, value) => Some(value),
+                    Outcome::Observed(_, mut value) => {
+                        if ends_are_known {
+                            world::align(&mut value, &mut expected.clone());
+                        }
+                        Some(value)
+                    }
                     Outcome::Skipped | Outcome::Refused(_) => None,
                 };
                 let row = Row {
@@ -140,7 +148,8 @@ const REFUSALS: [&str; 5] =
     ["failed to parse", "empty data", "can't decode following payload type", "gob: ", "parsing time"];
 
 struct Decoder {
-    names: Arc<Snapshot>,
+    ends_are_known: bool,
+    names: Arc<NameSnapshot>,
     pairing: RefCell<Pairing>,
 }
 
@@ -161,7 +170,8 @@ impl Decoder {
             Observed::Debug(event) => enrich::debug(event, &self.names),
             Observed::Agent(_) | Observed::Lost(_) => {}
         }
-        let value = json::observed(&observed);
+        let names = BatchLookup { batch: Some(&*self.names), machine: &NoLookup };
+        let value = if self.ends_are_known { json::named(&observed, &names) } else { json::observed(&observed) };
         Outcome::Observed(Box::new(observed), value)
     }
 }

@@ -38,7 +38,7 @@ func bench(arguments *flag.FlagSet, in *bufio.Reader, out *bufio.Writer) error {
 	// The payloads to parse come as frames: those that ours is measured by.
 	number := 0
 	return eachFrame(in, func(data []byte) error {
-		parser, err := newParser()
+		parser, err := newParser(nil)
 		if err != nil {
 			return err
 		}

@@ -41,7 +41,7 @@ func newFedObserver(capacity int) (*fedObserver, error) {
 	}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	parser, err := newParser()
+	parser, err := newParser(nil)
 	if err != nil {
 		return nil, err
 	}

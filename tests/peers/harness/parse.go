@@ -1,4 +1,4 @@
-// Hubble's own parser, without any metadata: each payload by a parser of its own.
+// Hubble's own parser: each payload by a parser of its own.
 package main
 
 import (
@@ -25,11 +25,16 @@ import (
 )
 
 func parse(arguments *flag.FlagSet, in *bufio.Reader, out *bufio.Writer) error {
+	path := arguments.String("world", "", "a file of names in JSON; none without it")
 	if err := arguments.Parse(os.Args[2:]); err != nil {
 		return err
 	}
+	names, err := readWorld(*path)
+	if err != nil {
+		return err
+	}
 	return eachFrame(in, func(data []byte) error {
-		line, err := parseOne(data)
+		line, err := parseOne(data, names)
 		if err != nil {
 			line, err = json.Marshal(map[string]string{"error": err.Error()})
 		}
@@ -41,17 +46,21 @@ func parse(arguments *flag.FlagSet, in *bufio.Reader, out *bufio.Writer) error {
 	})
 }
 
-// newParser gives a parser that remembers nothing.
-func newParser() (*parser.Parser, error) {
+// newParser gives a parser that remembers nothing, with the names of a world; nil: without any.
+func newParser(names *world) (*parser.Parser, error) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	return parser.New(log, &testutils.NoopEndpointGetter, &testutils.NoopIdentityGetter, &testutils.NoopDNSGetter,
-		&testutils.NoopIPGetter, &testutils.NoopServiceGetter, noLinks{},
-		&testutils.NoopPodMetadataGetter, options.CacheSize(16))
+	if names == nil {
+		return parser.New(log, &testutils.NoopEndpointGetter, &testutils.NoopIdentityGetter, &testutils.NoopDNSGetter,
+			&testutils.NoopIPGetter, &testutils.NoopServiceGetter, &world{},
+			&testutils.NoopPodMetadataGetter, options.CacheSize(16))
+	}
+	return parser.New(log, names.endpointGetter(), names.identityGetter(), names.dnsGetter(), names.ipGetter(),
+		names.serviceGetter(), names, &testutils.NoopPodMetadataGetter, options.CacheSize(16))
 }
 
 // parseOne turns a panic into an error: upstream has some, on packets that are cut off.
-func parseOne(data []byte) (line []byte, err error) {
+func parseOne(data []byte, names *world) (line []byte, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			line, err = nil, fmt.Errorf("panic: %v", cause)
@@ -61,7 +70,7 @@ func parseOne(data []byte) (line []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	fresh, err := newParser()
+	fresh, err := newParser(names)
 	if err != nil {
 		return nil, err
 	}

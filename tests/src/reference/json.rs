@@ -1,6 +1,6 @@
 //! Events as protobuf JSON: encoded as Hubble's messages, and decoded by their descriptors.
 
-use eyepiece_flow::lookup::NoLookup;
+use eyepiece_flow::lookup::{NameLookup, NoLookup};
 use eyepiece_flow::record::Observed;
 use eyepiece_hubble::encode::Encoder;
 use eyepiece_hubble::field_mask::Mask;
@@ -23,34 +23,45 @@ const RESERVED: [&str; 10] = [
     "reserved:world-ipv6",
 ];
 
-/// As the reference has it, without `emitter`, `uuid` and `time`.
+/// As the reference has it, without `emitter`, `uuid`, `time` and the labels of reserved identities.
 pub fn observed(observed: &Observed) -> Value {
+    let mut event = named(observed, &NoLookup);
+    let text = event.to_string();
+    match (observed, event.as_object_mut()) {
+        (Observed::Flow(flow), Some(out)) => {
+            let labels = flow.l7.as_ref().map(|l7| [&l7.source_labels, &l7.destination_labels]);
+            for (index, (key, end)) in [("source", flow.source), ("destination", flow.destination)].iter().enumerate() {
+                if labels.is_none_or(|labels| labels[index].is_empty()) {
+                    without_reserved(out, key, end.identity, &text);
+                }
+            }
+        }
+        (Observed::Debug(debug), Some(event)) if debug.source.endpoint != 0 => {
+            if let Some(Value::Object(out)) = event.get_mut("debug_event") {
+                without_reserved(out, "source", debug.source.identity, &text);
+            }
+        }
+        _ => {}
+    }
+    event
+}
+
+/// As the reference has it with these names, without `emitter`, `uuid` and `time`.
+pub fn named(observed: &Observed, names: &dyn NameLookup) -> Value {
     let mut encoded = Vec::new();
-    Encoder::new("", &NoLookup).export_event(observed, &Mask::ALL, &mut encoded);
+    Encoder::new("", names).export_event(observed, &Mask::ALL, &mut encoded);
     let message = ExportEvent::decode(encoded.as_slice()).expect("an event");
     let mut text = String::new();
     json::write(&message, &mut text).expect("JSON");
     let Ok(Value::Object(mut event)) = serde_json::from_str(&text) else { panic!("an object: {text}") };
     assert!(event.remove("time").is_some(), "{text}");
     match observed {
-        Observed::Flow(flow) => {
+        Observed::Flow(_) => {
             let Some(Value::Object(mut out)) = event.remove("flow") else { panic!("a flow: {text}") };
             assert!(out.remove("emitter").is_some() && out.remove("time").is_some(), "{text}");
-            let labels = flow.l7.as_ref().map(|l7| [&l7.source_labels, &l7.destination_labels]);
-            for (index, (key, end)) in [("source", flow.source), ("destination", flow.destination)].iter().enumerate() {
-                if labels.is_none_or(|labels| labels[index].is_empty()) {
-                    without_reserved(&mut out, key, end.identity, &text);
-                }
-            }
             out.into()
         }
-        Observed::Debug(debug) => {
-            if let Some(Value::Object(out)) = event.get_mut("debug_event").filter(|_| debug.source.endpoint != 0) {
-                without_reserved(out, "source", debug.source.identity, &text);
-            }
-            event.into()
-        }
-        Observed::Agent(_) => event.into(),
+        Observed::Debug(_) | Observed::Agent(_) => event.into(),
         Observed::Lost(lost) => panic!("no payload is a loss: {lost:?}"),
     }
 }

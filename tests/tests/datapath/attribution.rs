@@ -115,7 +115,7 @@ fn foreign_drop_names_no_interface() -> Result<()> {
 }
 
 #[test]
-fn drop_of_left_endpoint_names_no_interface() -> Result<()> {
+fn drop_after_end_names_no_interface() -> Result<()> {
     type Leave = fn(&mut Lab) -> Result<()>;
     const DROPS: usize = 5;
     let moved: Leave = |lab| {

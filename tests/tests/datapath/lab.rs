@@ -124,10 +124,12 @@ fn uplink_counts_every_packet() -> Result<()> {
             let before = lab.node().counters(UPLINK)?;
             let report = udp(a, outside).family(family).packets(20_000).payload(100).run()?;
             assert_eq!(report.received, report.sent, "{uplink:?} {family:?}");
+            lab.settle()?;
             assert_eq!((lab.node().counters(UPLINK)? - before).tx(), report.sent, "{uplink:?} {family:?}");
         }
         let before = lab.node().counters(UPLINK)?;
         let sent = connections(outside, a, 3000, traffic::RATE)?;
+        lab.settle()?;
         let counted = lab.node().counters(UPLINK)? - before;
         assert_eq!(counted.rx(), sent, "{uplink:?}");
     }

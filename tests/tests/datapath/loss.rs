@@ -50,7 +50,7 @@ fn events_are_delivered_or_lost() -> Result<()> {
         // More than the buffer of any CPU holds: these may run on one that the flows did not.
         let mut dropped = drops::nft(&lab, a, b, Family::V4, 4_000)?;
         eyepiece.process.signal(Signal::SIGCONT)?;
-        // While it runs. Not as fast as it goes: a veth counts no packet that the next link's backlog drops.
+        // While it runs. Paced: a veth does not count packets that the next link's backlog drops.
         udp(a, b).family(Family::V6).packets(20_000).payload(1000).flows(20).run()?;
         dropped.packets += drops::nft(&lab, a, b, Family::V6, 300)?.packets;
 

@@ -59,7 +59,8 @@ async fn workloads(admin: &Admin, namespace: &str) -> Result<()> {
     Ok(())
 }
 
-async fn service(admin: &Admin, namespace: &str, pod: &Value) -> Result<()> {
+/// Creates the service `web`, with a pod of a node behind it: its name, uid and address.
+pub(crate) async fn service(admin: &Admin, namespace: &str, node: &str, pod: [&str; 3]) -> Result<()> {
     let spec = json!({"clusterIP": "10.96.7.7", "ports": [{"name": "http", "port": 80}, {"name": "dns", "port": 53, "protocol": "UDP"}]});
     admin
         .create(
@@ -67,11 +68,12 @@ async fn service(admin: &Admin, namespace: &str, pod: &Value) -> Result<()> {
             &json!({"metadata": {"name": "web"}, "spec": spec}),
         )
         .await?;
+    let [name, uid, address] = pod;
     let slice = json!({
         "metadata": {"name": "web-1", "labels": {"kubernetes.io/service-name": "web"}},
         "addressType": "IPv4",
-        "endpoints": [{"addresses": ["10.1.0.0"], "nodeName": "node-1",
-            "targetRef": {"kind": "Pod", "namespace": namespace, "name": "p0", "uid": pod["metadata"]["uid"]}}],
+        "endpoints": [{"addresses": [address], "nodeName": node,
+            "targetRef": {"kind": "Pod", "namespace": namespace, "name": name, "uid": uid}}],
     });
     admin.create(&format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"), &slice).await?;
     Ok(())
@@ -87,7 +89,8 @@ fn entities_match_objects_of_server() {
         admin.namespace("shop").await.expect("a namespace");
         workloads(&admin, "shop").await.expect("workloads");
         let first = admin.patch(&format!("{}/p0", pods("shop")), &json!({})).await.expect("the first pod");
-        service(&admin, "shop", &first).await.expect("a service");
+        let uid = first["metadata"]["uid"].as_str().expect("a uid");
+        service(&admin, "shop", "node-1", ["p0", uid, "10.1.0.0"]).await.expect("a service");
         for (name, address) in [("node-1", "192.0.2.1"), ("node-2", "192.0.2.2")] {
             let status = json!({"addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}]});
             admin.create("/api/v1/nodes", &json!({"metadata": {"name": name}, "status": status})).await.expect("a node");

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use eyepiece_tests::dockerd::IMAGE;
 use eyepiece_tests::namespace::{remove_leftovers, run_command};
 use eyepiece_tests::{Background, ControlGroup, Inside, Namespace, control_group, eyepiece, peer, until};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -28,7 +29,7 @@ const RANGE: [&str; 2] = ["10.88.0.2", "10.88.0.3"];
 const PREFIX: &str = "ep-";
 /// Debian's folder of CNI plugins.
 const PLUGINS: &str = "/usr/lib/cni";
-/// What the kubelet would set for the whole machine, and its values.
+/// The kernel settings that the kubelet would change for the whole machine, with its values.
 const SYSCTLS: [(&str, &str); 4] =
     [("vm/overcommit_memory", "1"), ("vm/panic_on_oom", "0"), ("kernel/panic", "10"), ("kernel/panic_on_oops", "1")];
 /// Empties folders that have fixed names in the daemons, covers the files of [`SYSCTLS`] by those of the folder `$0`, and
@@ -167,7 +168,8 @@ impl Node {
         let folders = self.group.folders().into_iter().map(|folder| folder.join(&path));
         let processes = folders.map(|folder| control_group::processes(&folder)).find(|pids| !pids.is_empty());
         for pid in processes.context("the container has no process")? {
-            kill(pid, Signal::SIGKILL)?;
+            // Some are gone by now: a script's programs, and all others with its first process.
+            kill(pid, Signal::SIGKILL).or_else(|error| if error == Errno::ESRCH { Ok(()) } else { Err(error) })?;
         }
         Ok(())
     }
@@ -277,7 +279,7 @@ fn write_image(folder: &Path) -> Result<PathBuf> {
     Ok(folder.join("image.tar"))
 }
 
-/// What a daemon wrote last.
+/// Returns the last twenty lines that a daemon wrote to standard error.
 fn last_lines(daemon: &Background) -> String {
     let text = daemon.stderr();
     let lines: Vec<_> = text.lines().collect();

@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// What a provider has sent.
+/// The changes and the condition that a provider has sent.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) keys: HashMap<Key, Target>,

@@ -12,7 +12,7 @@ use eyepiece_tests::{Eyepiece, Hubble, Receiver, eventually, hubble, peer, skip,
 use serde_json::{Value, json};
 
 use crate::cluster::pods;
-use crate::names::{owned, template};
+use crate::names::{owned, service, template};
 use crate::node::{self, GATEWAY, NAME, Node, PAUSE, Running};
 
 const NAMESPACE: &str = "shop";
@@ -95,7 +95,7 @@ fn connect(to: &str, port: u16) -> String {
     format!("while :; do echo | nc {to} {port}; usleep 300000; done")
 }
 
-/// Creates a deployment, its replica set and the pod of two containers that is theirs.
+/// Creates a deployment, its replica set, the pod of two containers that is theirs, and a service before it.
 fn create_web(observed: &Observed) -> Result<Running> {
     let ports = PORTS.map(|port| format!("httpd -p {port}")).join("; ");
     let scripts = [("serve", format!("{ports}; while :; do sleep 100; done")), ("side", connect(GATEWAY, CLOSED))];
@@ -114,10 +114,12 @@ fn create_web(observed: &Observed) -> Result<Running> {
         admin.create(&apps("replicasets"), &set).await
     })?;
     web["metadata"]["ownerReferences"] = owned("ReplicaSet", &owner, &json!({}));
-    observed.create(&web)
+    let web = observed.create(&web)?;
+    observed.node.api(async |admin| service(&admin, NAMESPACE, NAME, [&web.name, &web.uid, &web.address]).await)?;
+    Ok(web)
 }
 
-/// What the records of a port must have at the client's end.
+/// The client that the records of a port must name.
 struct Client<'a> {
     port: u16,
     pod: &'a Running,
@@ -286,6 +288,7 @@ fn check_clients(observed: &Observed) -> Result<()> {
         ("--from-workload", "Deployment/web"),
         ("--to-namespace", "shop"),
         ("--from-label", "k8s:app=agent"),
+        ("--to-service", "shop/web"),
     ] {
         let lines = observed.hubble.run(&["observe", "--all", filter, value, "-o", "jsonpb"])?.json()?;
         ensure!(!lines.is_empty(), "nothing by {filter} {value}");
@@ -299,6 +302,9 @@ fn check_clients(observed: &Observed) -> Result<()> {
                 "shop/client" => text(end, "pod_name") == "client",
                 "Deployment/web" => text(end, "pod_name") == "web" && workload(),
                 "k8s:app=agent" => text(end, "pod_name") == "agent",
+                "shop/web" => {
+                    text(end, "pod_name") == "web" && text(&line["flow"]["destination_service"], "name") == "web"
+                }
                 _ => true,
             };
             ensure!(is_named && is_of_filter, "{filter} {value}: {line}");

@@ -210,8 +210,7 @@ impl Scene {
                 &[("hubble.source.name", "shop/job"), ("hubble.destination.name", "shop/web")],
             )
         };
-        // A packet counts where it leaves the node's last interface, which may not know its sender yet.
-        let most = u64::from(JOBS - JOBS / 5);
+        let most = u64::from(JOBS - JOBS / 20);
         eyepiece_tests::eventually(PATIENCE, "jobs in metrics", || (jobs() >= most).then_some(()))
             .with_context(|| format!("{} of {most}", jobs()))?;
         let known = ["shop/web", "shop/api", "shop/client", "shop/poller", "shop/job", "shop/host", "host", "world"];
@@ -230,7 +229,7 @@ impl Scene {
 }
 
 /// Checks source port, source, destination port and destination of records: none has a wrong name, and nearly all jobs and
-/// their peer have the right one. A packet that arrives at its peer before the sender's new address was listed has none.
+/// their peer have the right one. On a busy machine a name may come after a packet has waited for it.
 fn check_ends(what: &str, records: impl Iterator<Item = [String; 4]>, job: impl Fn(&str) -> Option<u16>) -> Result<()> {
     let (mut right, mut unnamed) = (0, Vec::new());
     for record in records {
@@ -244,15 +243,15 @@ fn check_ends(what: &str, records: impl Iterator<Item = [String; 4]>, job: impl 
             if *found == expected {
                 right += 1;
             } else if found.is_empty() {
-                unnamed.push(expected);
+                unnamed.push(format!("{expected} in {record:?}"));
             } else {
                 anyhow::bail!("{what}: {found} instead of {expected}: {record:?}");
             }
         }
     }
-    println!("{what}: {right} ends named, {} not", unnamed.len());
+    println!("{what}: {right} ends named, {} not: {unnamed:#?}", unnamed.len());
     ensure!(right >= 4 * usize::from(JOBS), "{what}: {right} ends");
-    ensure!(unnamed.len() * 20 <= right, "{what}: {right} ends are named, not {unnamed:?}");
+    ensure!(unnamed.len() * 100 <= right, "{what}: {right} ends are named, not {unnamed:?}");
     Ok(())
 }
 

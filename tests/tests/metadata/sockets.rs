@@ -157,7 +157,7 @@ fn check(groups: Option<&[UnifiedGroup; 3]>, by_unit: bool) -> Result<()> {
     Ok(())
 }
 
-/// What `eyepiece observe` prints of the flows of a name, as of a pod.
+/// Returns the output of `eyepiece observe` for the flows of a name, as of a pod.
 fn observe(lab: &Lab, server: &str, name: &str) -> Result<String> {
     let mut command = lab.node().command(binary()?);
     command.args(["observe", "--server", server, "--all", "--pod", &format!("host/{name}")]);

@@ -1,8 +1,7 @@
 //! Cilium's own monitor server in front of our source: a million payloads of all types, restarts, garbage.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -13,7 +12,8 @@ use eyepiece::support::telemetry::Telemetry;
 use eyepiece_flow::event::Event;
 use eyepiece_flow::gob::encode::agent_notify;
 use eyepiece_flow::gob::{EVENT_SAMPLE, PayloadDecoder, RECORD_LOST};
-use eyepiece_tests::harness::{Harness, NAME, pipe, read_frame, write_frame};
+use eyepiece_tests::harness::{Harness, NAME, pipe, read_frame};
+use eyepiece_tests::payload;
 use eyepiece_tests::{Eyepiece, Namespace, eventually, needs_peers};
 
 /// Payloads that the server sends at full speed.
@@ -56,19 +56,13 @@ fn payloads() -> Result<Vec<Vec<u8>>> {
     Ok(all)
 }
 
-fn write_payloads(path: &Path, payloads: &[Vec<u8>]) -> Result<()> {
-    let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
-    payloads.iter().try_for_each(|payload| write_frame(&mut file, payload))?;
-    Ok(file.flush()?)
-}
-
 /// A folder for the socket that is not below /run, a file of payloads, and the server.
 fn server(payloads: &[Vec<u8>]) -> Result<(tempfile::TempDir, Harness)> {
     let folder = tempfile::tempdir()?;
     let sockets = folder.path().join("sockets");
     std::fs::create_dir(&sockets)?;
     let file = folder.path().join("payloads");
-    write_payloads(&file, payloads)?;
+    payload::write(&file, payloads)?;
     let server = Harness::monitor_server(&sockets, &file, &[])?;
     Ok((folder, server))
 }

@@ -14,15 +14,10 @@ use crate::event::RawEvent;
 use crate::flow::{Direction, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
 use crate::gob;
 use crate::l7::{L7, L7Kind, L7Record};
+use crate::protocol;
 use crate::rfc3339::rfc3339;
 use fields::Fields;
 
-/// Protocol number of TCP.
-const TCP: u8 = 6;
-/// Protocol number of UDP.
-const UDP: u8 = 17;
-/// Protocol number of SCTP.
-const SCTP: u8 = 132;
 /// `IPVersion`: IPv4.
 const IPV4: u64 = 0;
 /// `IPVersion`: IPv6.
@@ -109,9 +104,9 @@ fn transport(record: &Fields<'_>, ends: &EndFields<'_>, flow: &mut Flow) -> Resu
     let port = |end: &Option<Fields<'_>>| end.as_ref().map_or(Ok(0), |end| end.uint("Port")).map(|port| port as u16);
     let (source_port, destination_port) = (port(&ends.0)?, port(&ends.1)?);
     flow.l4 = match record.uint("TransportProtocol")? as u8 {
-        TCP => L4::Tcp { source_port, destination_port, flags: TcpFlags(0) },
-        UDP => L4::Udp { source_port, destination_port },
-        SCTP => L4::Sctp { source_port, destination_port, chunk_type: None },
+        protocol::TCP => L4::Tcp { source_port, destination_port, flags: TcpFlags(0) },
+        protocol::UDP => L4::Udp { source_port, destination_port },
+        protocol::SCTP => L4::Sctp { source_port, destination_port, chunk_type: None },
         _ => L4::None,
     };
     Ok(())

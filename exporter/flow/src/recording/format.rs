@@ -102,21 +102,21 @@ pub enum Record<'a> {
     Origin(&'a str),
 }
 
-/// The error of a file that is not a recording.
+/// The error of a file that is not a recording. Its text follows `invalid recording` and the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum HeadError {
     /// Shorter than a head.
-    #[error("invalid recording: expected a head of {HEAD} bytes, found {length}")]
+    #[error("expected a head of {HEAD} bytes, found {length}")]
     Short { length: usize },
     /// Other first bytes.
-    #[error("invalid recording: expected a file of eyepiece record")]
+    #[error("expected a file of eyepiece record")]
     Magic,
     /// The head's CRC is wrong.
-    #[error("invalid recording: expected a head with the CRC of its bytes")]
+    #[error("expected a head with the CRC of its bytes")]
     Check,
     /// An unknown version.
-    #[error("invalid recording: expected version {VERSION}, found {version}")]
+    #[error("expected version {VERSION}, found {version}")]
     Version { version: u16 },
 }
 

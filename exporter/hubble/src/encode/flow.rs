@@ -175,7 +175,7 @@ impl Flows<'_> {
     }
 }
 
-/// Appends an `Endpoint`. Its labels are those of its entity, else those of the access-log record, else that of a reserved
+/// Appends an `Endpoint`. Its labels are those of the access-log record, else those of its entity, else that of a reserved
 /// identity, unless the flow was given its metadata (`is_given`).
 pub(super) fn end(
     field: u32,
@@ -186,7 +186,12 @@ pub(super) fn end(
     out: &mut Vec<u8>,
 ) {
     let metadata = entity.map(|entity| entity.metadata);
-    let known = metadata.map_or(labels, |metadata| if metadata.labels.is_empty() { labels } else { &metadata.labels });
+    let (known, cluster) = match entity {
+        Some(entity) if labels.is_empty() || is_given && !entity.labels.is_empty() => {
+            (entity.labels, entity.cluster_name)
+        }
+        _ => (labels, ""),
+    };
     message(out, field, |out| {
         number(out, 1, end.endpoint.into());
         number(out, 2, end.identity.into());
@@ -207,7 +212,6 @@ pub(super) fn end(
                 });
             }
         }
-        let cluster = metadata.map_or("", |metadata| &metadata.cluster_name);
         text(out, 7, if cluster.is_empty() { cluster_name(known).unwrap_or_default() } else { cluster });
     });
 }

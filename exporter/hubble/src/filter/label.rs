@@ -54,13 +54,13 @@ impl<'a> Labels<'a> {
     /// No labels.
     pub(super) const NONE: Self = Self::Reserved(None);
 
-    /// Returns the labels of a flow's source or destination: those of its metadata or entity, else those of an access-log
-    /// record, else, without metadata, that of a reserved identity.
+    /// Returns the labels of a flow's source or destination: those of its metadata, else those of an access-log record, else
+    /// those of its entity, else, without metadata, that of a reserved identity.
     pub(super) fn of(flow: &'a Flow, side: Side, names: &'a dyn NameLookup) -> Self {
         let end = end_entity(flow, side.of(FlowEnd::Source, FlowEnd::Destination), names);
-        let known = end.map(|end| end.metadata.labels.as_slice());
-        let own = flow.l7.as_ref().map(|l7| side.of(&l7.source_labels, &l7.destination_labels).as_slice());
-        match known.filter(|labels| !labels.is_empty()).or(own).unwrap_or_default() {
+        let own = flow.l7.as_ref().map_or(&[][..], |l7| side.of(&l7.source_labels, &l7.destination_labels));
+        let is_used = |known: &&[String]| own.is_empty() || flow.metadata.is_some() && !known.is_empty();
+        match end.map(|end| end.labels).filter(is_used).unwrap_or(own) {
             [] if flow.metadata.is_none() => {
                 Self::Reserved(reserved_identity_label(side.of(&flow.source, &flow.destination).identity))
             }

@@ -302,9 +302,9 @@ fn tcp_flags(flow: &Flow) -> Option<u16> {
 /// Returns the cluster of a source or destination, from the metadata or its labels; empty if unknown.
 fn cluster<'a>(flow: &'a Flow, side: Side, names: &'a dyn NameLookup) -> &'a str {
     let end = end_entity(flow, side.of(FlowEnd::Source, FlowEnd::Destination), names);
-    match end.map(|end| end.metadata.cluster_name.as_str()) {
-        None | Some("") => Labels::of(flow, side, names).cluster(),
-        Some(name) => name,
+    match end.map(|end| end.cluster_name) {
+        Some(name) if !name.is_empty() && (flow.metadata.is_some() || flow.l7.is_none()) => name,
+        _ => Labels::of(flow, side, names).cluster(),
     }
 }
 

@@ -57,8 +57,8 @@ impl NameLookup for Entities {
     fn entity(&self, end: &End) -> Option<EndEntity<'_>> {
         let (service, dns_names) = (Some(&self.service), &self.dns_names[..]);
         match end.entity {
-            1 => Some(EndEntity { metadata: &self.metadata, service, dns_names, attributes: &[] }),
-            2 => Some(EndEntity { metadata: &self.empty, service: None, dns_names: &[], attributes: &[] }),
+            1 => Some(EndEntity { service, dns_names, ..EndEntity::of(&self.metadata) }),
+            2 => Some(EndEntity::of(&self.empty)),
             _ => None,
         }
     }

@@ -183,8 +183,8 @@ fn unusable_sources_are_reported() {
     let mut settings = Settings::default();
     settings.source.kind = SourceKind::Replay;
     for (path, expected) in [
-        ("/nonexistent/events".to_owned(), "replay.path: /nonexistent/events: No such file"),
-        (file.path().display().to_string(), "replay.path: "),
+        ("/nonexistent/events".to_owned(), "replay.path: cannot read /nonexistent/events: No such file"),
+        (file.path().display().to_string(), "replay.path: invalid recording "),
         ("-".to_owned(), ""),
     ] {
         settings.replay.path.clone_from(&path);

@@ -33,7 +33,7 @@ Server, the first that is set:
 
 Losses are printed among the flows (EVENTS LOST); a relay's reports of unreachable nodes go to standard error.";
 
-/// What to observe.
+/// The arguments of `observe`.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, args_override_self = true, after_long_help = EXAMPLES)]
 pub(in crate::cli) struct ObserveFlags {

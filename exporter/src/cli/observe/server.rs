@@ -134,7 +134,7 @@ fn is_set(flag: bool, name: &str, variables: Variables<'_>) -> Result<bool, Obse
         _ if flag => Ok(true),
         None | Some("" | "0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
         Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
-        Some(other) => Err(ObserveError::Usage(format!("{name}: {other:?} is neither true nor false"))),
+        Some(other) => Err(ObserveError::Usage(format!("{name}: invalid value {other:?}: expected true or false"))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Exports flows and events as OTLP log records: batches and encodes them, and keeps several requests in flight.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use eyepiece_config::{LogEvents, Signal};
 use eyepiece_flow::lookup::NameLookup;
@@ -15,6 +15,7 @@ use super::encode::{FlowEncoder, Pushed, RequestBuilder};
 use super::queue::{self, Item, LogSink, Queue, Record};
 use super::resource::Resource;
 use crate::support::backoff::BackoffRange;
+use crate::support::clock::unix_now;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
@@ -151,8 +152,7 @@ impl<T: Transport> LogExporter<T> {
 
     /// Encodes records, and sends full requests.
     async fn export(&mut self, item: Item, stop: &Stop) {
-        let observed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let observed = u64::try_from(observed.as_nanos()).unwrap_or(u64::MAX);
+        let observed = unix_now();
         self.encoder.enter(item.names());
         for record in item.entries() {
             let mut pushed = self.push(record, observed);

@@ -40,7 +40,7 @@ enum Content {
     Entities(Vec<EntityEvent>),
 }
 
-/// What becomes a log record.
+/// An item of the queue that becomes a log record.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Record<'a> {
     /// A flow, an event or a loss.
@@ -61,13 +61,8 @@ impl Record<'_> {
 
 impl Item {
     /// Number of records.
-    pub const fn len(&self) -> usize {
+    pub const fn records(&self) -> usize {
         self.records
-    }
-
-    /// Always false: an empty item is not queued.
-    pub const fn is_empty(&self) -> bool {
-        self.records == 0
     }
 
     /// The names that its flows refer to.
@@ -309,7 +304,7 @@ mod tests {
             let item = queue.try_next().unwrap();
             let expected = batch.iter().filter(|&observed| includes(kinds, observed)).take(taken);
             let expected: Vec<_> = expected.map(Record::Observed).collect();
-            assert_eq!((item.len(), item.entries().collect::<Vec<_>>()), (taken, expected));
+            assert_eq!((item.records(), item.entries().collect::<Vec<_>>()), (taken, expected));
             assert_eq!(sink.depth(), 0);
         }
         let nothing = LogEvents { flow: false, agent: false, lost: false, debug: false, entity: true };
@@ -331,7 +326,7 @@ mod tests {
         assert_eq!((sink.depth(), counters.queue_full.get(), counters.taken.get()), (5, 2, 5));
         for expected in [2, 1, 2] {
             let item = queue.try_next().unwrap();
-            assert_eq!((item.len(), item.entries().count()), (expected, expected));
+            assert_eq!((item.records(), item.entries().count()), (expected, expected));
             assert!(item.entries().all(|record| record.time() == 5 || matches!(record, Record::Observed(_))));
         }
         sink.send_entities(events(3));

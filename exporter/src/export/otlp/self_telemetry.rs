@@ -2,8 +2,9 @@
 //! them as it does the flows' metrics.
 //!
 //! The exporter does not send them itself: it returns no partial success, and all series of the SDK's `Sum` have one start
-//! time, in a private field. So `StartTimes` reads the encoded message. The exporter takes some `OTEL_EXPORTER_OTLP_*`
-//! variables from the environment (headers, compression), which have no effect: only the request's body is used.
+//! time, in a private field. `tests/export/sdk_limits.rs` shows both. So `StartTimes` reads the encoded message. The
+//! exporter takes some `OTEL_EXPORTER_OTLP_*` variables from the environment (headers, compression), which have no effect:
+//! only the request's body is used.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;

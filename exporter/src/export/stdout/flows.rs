@@ -123,7 +123,7 @@ impl<W: Write> Printer<W> {
                 && let Err(error) = self.flush()
             {
                 // The rest of this item is not in the queue any more.
-                self.pending += (item.len() - index - 1) as u64;
+                self.pending += (item.records() - index - 1) as u64;
                 return Err(error);
             }
         }
@@ -179,7 +179,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::{DAY, ExportCounters, LogEvents, Paint, build};
-    use crate::metadata::{Snapshot, Tables};
+    use crate::metadata::{LinkTables, NameSnapshot};
     use crate::support::shutdown;
     use crate::support::telemetry::Telemetry;
     use eyepiece_config::Signal;
@@ -210,15 +210,15 @@ mod tests {
     async fn print(room: usize, kind: io::ErrorKind, batches: &[usize]) -> (io::Result<()>, String, ExportCounters) {
         let telemetry = Telemetry::default();
         let pipe = Pipe { text: Arc::default(), room, kind };
-        let mut tables = Tables::new(&Symbols::default());
+        let mut links = LinkTables::new(&Symbols::default());
         let mut flow = Flow::empty(EventType { kind: 1, subtype: 133 });
         flow.drop_reason = 133;
         flow.verdict = Verdict::Dropped;
-        flow.source.name = tables.intern("a\u{1b}[31m");
+        flow.source.name = links.intern("a\u{1b}[31m");
         let out = (pipe.clone(), Paint(false));
         let (sink, printer) = build(100_000, LogEvents::default(), Arc::new(NoLookup), out, &telemetry);
         let (_sender, receiver) = shutdown::channel();
-        let names: Arc<dyn BatchNames> = Arc::new(Snapshot::from(tables));
+        let names: Arc<dyn BatchNames> = Arc::new(NameSnapshot::from(links));
         for &records in batches {
             let flows = vec![Observed::Flow(flow.clone()); records];
             sink.try_send(Batch::with_names(flows, Arc::clone(&names)));

@@ -149,7 +149,7 @@ mod tests {
 
     use super::{FlowTexts, Paint, Row, clock};
     use crate::export::text::flow_line::FlowTextLookup;
-    use crate::metadata::{Snapshot, Tables};
+    use crate::metadata::{LinkTables, NameSnapshot};
 
     fn row(source: &str, destination: &str, what: &str) -> Row {
         let [source, destination, what] = [source, destination, what].map(str::to_owned);
@@ -199,9 +199,9 @@ mod tests {
         let mut flow = Flow::empty(EventType { kind: EVENT_TRACE, subtype: 0 });
         (flow.verdict, flow.observation_point, flow.last_layer) = (Verdict::Forwarded, Some(0), Layer::Ethernet);
         flow.ethernet = Some(Ethernet { source: [2, 0, 0, 0, 0, 1], destination: [255; 6] });
-        let mut tables = Tables::new(&Symbols::default());
-        flow.destination.name = tables.intern("web\u{1b}");
-        let names: Arc<dyn BatchNames> = Arc::new(Snapshot::from(tables));
+        let mut links = LinkTables::new(&Symbols::default());
+        flow.destination.name = links.intern("web\u{1b}");
+        let names: Arc<dyn BatchNames> = Arc::new(NameSnapshot::from(links));
         change(&mut flow);
         let (mut texts, mut row) = (FlowTexts::default(), Row::default());
         let mut lookup = FlowTextLookup::new(Arc::new(Machine));

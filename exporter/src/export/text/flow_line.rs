@@ -139,7 +139,7 @@ impl FlowTextLookup {
         }
     }
 
-    /// What is known of source and destination.
+    /// Returns the entities of source and destination.
     pub(in crate::export) fn entities<'a>(&'a self, flow: &'a Flow) -> [Option<EndEntity<'a>>; 2] {
         [FlowEnd::Source, FlowEnd::Destination].map(|end| match &self.batch {
             Some(batch) if flow.metadata.is_none() => {
@@ -288,7 +288,7 @@ mod tests {
     use eyepiece_tests::sample;
 
     use super::{FlowTextLookup, FlowTexts, write};
-    use crate::metadata::{Snapshot, Tables};
+    use crate::metadata::{LinkTables, NameSnapshot};
 
     struct Fixed;
 
@@ -306,16 +306,16 @@ mod tests {
         }
     }
 
-    fn line(change: impl FnOnce(&mut Flow, &mut Tables)) -> String {
+    fn line(change: impl FnOnce(&mut Flow, &mut LinkTables)) -> String {
         let mut flow = Flow::empty(EventType { kind: 4, subtype: 0 });
         flow.verdict = Verdict::Forwarded;
         flow.observation_point = Some(0);
         flow.last_layer = Layer::L4;
         flow.ip = Some(sample::ip([10, 0, 0, 1], [10, 0, 0, 2]));
         flow.l4 = L4::Tcp { source_port: 40_000, destination_port: 80, flags: TcpFlags(TcpFlags::SYN) };
-        let mut tables = Tables::new(&Symbols::default());
-        change(&mut flow, &mut tables);
-        let names: Arc<dyn BatchNames> = Arc::new(Snapshot::from(tables));
+        let mut links = LinkTables::new(&Symbols::default());
+        change(&mut flow, &mut links);
+        let names: Arc<dyn BatchNames> = Arc::new(NameSnapshot::from(links));
         let mut texts = FlowTexts::default();
         let mut lookup = FlowTextLookup::new(Arc::new(Fixed));
         lookup.enter(Some(&names));
@@ -329,10 +329,10 @@ mod tests {
     fn lines_of_each_event_type() {
         let ends = "10.0.0.1:40000 <> 10.0.0.2:80";
         assert_eq!(line(|_, _| {}), format!("{ends} to-endpoint FORWARDED (TCP Flags: SYN)"));
-        let named = line(|flow, tables| {
+        let named = line(|flow, links| {
             flow.is_reply = Some(true);
-            flow.source.name = tables.intern("veth0");
-            flow.destination.name = tables.intern("world");
+            flow.source.name = links.intern("veth0");
+            flow.destination.name = links.intern("world");
         });
         let expected = "10.0.0.2:80 (world) <- 10.0.0.1:40000 (veth0) to-endpoint FORWARDED (TCP Flags: SYN)";
         assert_eq!(named, expected);

@@ -1,6 +1,6 @@
 //! The provider of what a Cilium agent reports in its monitor: pods, identities and labels.
 
-mod world;
+mod agent_state;
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use eyepiece_flow::agent_event::{AgentEvent, Notification};
 use eyepiece_semconv::metric;
 use tokio::sync::mpsc;
 
-use self::world::World;
+use self::agent_state::AgentState;
 use super::intake::{BATCH, Intake};
 use super::provider::{ChangeReceiver, Condition, Provider};
 use crate::support::incidents::Incidents;
@@ -31,7 +31,7 @@ impl CiliumObserver {
 
 /// The provider. An agent reports changes only: what it knew before is not known here.
 pub struct CiliumProvider {
-    world: World,
+    state: AgentState,
     events: mpsc::Receiver<AgentEvent>,
     receiver: Arc<dyn ChangeReceiver>,
     refused: Number,
@@ -42,7 +42,7 @@ impl CiliumProvider {
     pub fn new(receiver: Arc<dyn ChangeReceiver>, telemetry: &Telemetry) -> (Self, CiliumObserver) {
         let (intake, events) = Intake::new(telemetry, "cilium_queue_full");
         let refused = Incidents::new(telemetry, &metric::EYEPIECE_METADATA_INCIDENTS).number("cilium_store_full");
-        (Self { world: World::default(), events, receiver, refused }, CiliumObserver(intake))
+        (Self { state: AgentState::default(), events, receiver, refused }, CiliumObserver(intake))
     }
 
     /// Takes notifications until a shutdown, or until all observers are dropped.
@@ -58,14 +58,14 @@ impl CiliumProvider {
                     }
                 }
             }
-            let before = self.world.count();
-            let changes: Vec<_> = events.drain(..).flat_map(|event| self.world.observe(&event)).collect();
-            self.refused.add(self.world.take_refused());
+            let before = self.state.count();
+            let changes: Vec<_> = events.drain(..).flat_map(|event| self.state.observe(&event)).collect();
+            self.refused.add(self.state.take_refused());
             if !changes.is_empty() {
                 self.receiver.apply(Provider::Cilium, changes);
             }
-            if self.world.count() != before {
-                self.receiver.report(Provider::Cilium, Condition::Current, self.world.count());
+            if self.state.count() != before {
+                self.receiver.report(Provider::Cilium, Condition::Current, self.state.count());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What is known of a container.
+//! Containers, as the API of Docker describes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

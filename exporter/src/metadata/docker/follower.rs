@@ -17,20 +17,18 @@ use super::metrics::DockerMetrics;
 use super::pending::{Batch, Pending};
 use super::state::State;
 use crate::metadata::provider::{Change, ChangeReceiver, Condition, Provider};
-use crate::support::backoff::{Backoff, RECONNECT};
+use crate::support::backoff::{Backoff, RECONNECT, STABLE_AFTER};
 use crate::support::log_limit::LogLimit;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::Telemetry;
 
 /// How often the containers are listed, beside events.
-const LISTING: Duration = Duration::from_secs(60);
+const LISTING_INTERVAL: Duration = Duration::from_secs(60);
 /// How often containers that do not run are looked through for those to forget.
-const EXPIRY: Duration = Duration::from_secs(1);
-/// A connection that lasted this long is stable: the next attempt follows at once.
-const STABLE_AFTER: Duration = Duration::from_secs(10);
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 /// A failure that lasts is logged at these intervals, doubling from the first to the second.
-const LOGGED: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(600)];
+const LOG_INTERVALS: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(600)];
 
 /// The provider's task.
 pub(super) struct Follower {
@@ -58,7 +56,7 @@ impl Follower {
             stale_since: None,
             is_current: false,
             left_out: 0,
-            log: LogLimit::repeated(LOGGED[0], LOGGED[1]),
+            log: LogLimit::repeated(LOG_INTERVALS[0], LOG_INTERVALS[1]),
         }
     }
 
@@ -102,9 +100,9 @@ impl Follower {
     /// Loads all containers, then looks again at those that events name.
     async fn keep(&mut self, client: &Client, pending: &Pending) -> Result<(), DockerError> {
         self.load(client).await?;
-        let mut listing = interval(LISTING);
+        let mut listing = interval(LISTING_INTERVAL);
         listing.reset();
-        let mut expiry = interval(EXPIRY);
+        let mut expiry = interval(EXPIRY_INTERVAL);
         let mut inspections = Inspections::new(client.clone());
         loop {
             tokio::select! {

@@ -14,7 +14,7 @@ use super::metrics::DockerMetrics;
 /// Requests at a time.
 const IN_FLIGHT: usize = 8;
 
-/// What is known of a container that was asked for.
+/// The id of a container and the answer to its inspection; `None` if the container does not exist.
 pub(super) type Inspected = (Arc<str>, Result<Option<Container>, DockerError>);
 
 /// The requests to one server.

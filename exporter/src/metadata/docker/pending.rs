@@ -11,7 +11,7 @@ use crate::support::lock::lock;
 /// The most new containers that wait. A later event of those beyond has them looked at.
 const MAX_CREATED: usize = 1024;
 
-/// What events named.
+/// The containers that events named.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     /// New containers.

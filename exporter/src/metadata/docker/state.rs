@@ -9,15 +9,15 @@ use super::container::{Container, MAX_CONTAINERS, Network};
 use super::entity::entity;
 use crate::metadata::provider::{Change, Entity, Key, Target};
 
-/// How long a container is known that has not started: its first packets come before its start is reported.
+/// The time that a container is kept before its start: its first packets come before its start is reported.
 const BEFORE_START: Duration = Duration::from_secs(60);
-/// How long a container is known that has ended: what reports its network namespace may come after its end.
+/// The time that a container is kept after its end: its network namespace may be reported later.
 const AFTER_END: Duration = Duration::from_secs(5);
 
 /// A container that claims a key. The first one of several wins: the owner of a shared namespace before its guests.
 type Claimant = (Network, Arc<str>);
 
-/// What is kept of a container.
+/// A known container.
 #[derive(Debug)]
 struct Known {
     entity: Arc<Entity>,
@@ -180,7 +180,7 @@ mod tests {
         Container { id: id.into(), name: id.to_owned(), network, namespace, addresses, ..Container::default() }
     }
 
-    /// What a receiver has after changes.
+    /// The entries that a receiver has after changes.
     #[derive(Default)]
     struct Received(HashMap<Key, Target>);
 

@@ -15,8 +15,8 @@ const WORKLOADS: [(&str, &str); 6] = [
     ("CronJob", attribute::K8S_CRONJOB_NAME),
 ];
 
-/// What a provider's entity holds: a pod of one container is a pod and a container, a container of compose also is of a
-/// service. A name of DNS or of the file of names is nothing of it.
+/// Returns the entities that events report for a provider's entity. A pod of one container is a pod and a container, a
+/// container of compose also is a service. An entity of DNS or of the file of names gives none.
 pub(super) fn reported(entity: &Entity) -> Vec<ReportedEntity> {
     let fields = fields(entity);
     entity::ALL.iter().filter_map(|kind| of_kind(kind, entity, &fields)).collect()

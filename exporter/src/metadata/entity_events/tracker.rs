@@ -23,7 +23,7 @@ struct Tracked {
 #[derive(Debug, Default)]
 pub(in crate::metadata) struct EntityTracker {
     entities: HashMap<Id, Tracked>,
-    /// What may have to be reported.
+    /// Entities that have been added or removed since the last report.
     touched: HashSet<Id>,
 }
 
@@ -54,8 +54,8 @@ impl EntityTracker {
         }
     }
 
-    /// What came, changed or went since the last call; if `all`, also what is as it was. Times in ns since the Unix epoch,
-    /// the interval of reports in seconds.
+    /// Returns the entities that came, changed or went since the last call, and if `all` the unchanged ones as well.
+    /// Times are in ns since the Unix epoch, the interval of reports in seconds.
     pub(in crate::metadata) fn take(&mut self, time: u64, interval: u64, all: bool) -> Vec<EntityEvent> {
         let mut ids: Vec<Id> = self.touched.drain().collect();
         if all {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use eyepiece_flow::metadata::{EndMetadata, Service, Workload};
+use eyepiece_flow::protocol;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -201,12 +202,11 @@ fn service_key(text: &str) -> Option<Key> {
     let (address, protocol) = text.split_once('/')?;
     let address: SocketAddr = address.parse().ok()?;
     let protocol = match protocol {
-        "tcp" => libc::IPPROTO_TCP,
-        "udp" => libc::IPPROTO_UDP,
-        "sctp" => libc::IPPROTO_SCTP,
+        "tcp" => protocol::TCP,
+        "udp" => protocol::UDP,
+        "sctp" => protocol::SCTP,
         _ => return None,
     };
-    let protocol = u8::try_from(protocol).ok()?;
     Some(Key::Service { address: canonical(address.ip()), port: address.port(), protocol })
 }
 

@@ -28,7 +28,7 @@ enum FileError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{}: {source}", path.display())]
     Invalid { path: PathBuf, source: Mistake },
-    #[error("{} has more than {MAX_BYTES} bytes", path.display())]
+    #[error("cannot use {}: it has more than {MAX_BYTES} bytes", path.display())]
     TooLarge { path: PathBuf },
 }
 
@@ -37,7 +37,7 @@ pub struct FileProvider {
     path: PathBuf,
     receiver: Arc<dyn ChangeReceiver>,
     failures: Number,
-    /// What was sent last, and when it was read.
+    /// The content that was sent last, and the time at which it was read.
     current: Option<(Content, SystemTime)>,
     /// The last error; the same error is logged once.
     error: Option<String>,
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(step(Some("# as before\na = 1")).len(), 1, "another error");
         assert_eq!(step(Some(ONE)), ["File current 1"], "mended");
         let large = "#".repeat(super::MAX_BYTES as usize + 1);
-        assert_eq!(step(Some(&large)), [format!("File stale 1: {path} has more than 4194304 bytes")]);
+        assert_eq!(step(Some(&large)), [format!("File stale 1: cannot use {path}: it has more than 4194304 bytes")]);
         assert_eq!(step(Some("")), ["File replace", "File current 0"]);
         assert_eq!(telemetry.samples()[0].value, 4);
     }

@@ -27,7 +27,7 @@ async fn read(path: &Path) -> Result<Config, String> {
 /// Checks a kubeconfig without a connection. It blocks, and must not be called on a runtime.
 ///
 /// # Errors
-/// What is missing or cannot be read.
+/// The kubeconfig is missing, or it or a file that it names cannot be read.
 pub(crate) fn check_kubeconfig(path: &Path) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(|error| format!("cannot read kubeconfig {}: {error}", path.display()))?;
@@ -37,7 +37,7 @@ pub(crate) fn check_kubeconfig(path: &Path) -> Result<(), String> {
 /// Returns a client. Its credentials are read again as they change.
 ///
 /// # Errors
-/// What is missing or cannot be read.
+/// The kubeconfig or the pod's service account is missing or cannot be read.
 pub(super) async fn connect(kubeconfig: Option<&Path>) -> Result<Client, String> {
     let mut config = match kubeconfig {
         Some(path) => read(path).await?,

@@ -1,5 +1,6 @@
-//! What went wrong between the API server and us, in words that name the verb and the resource.
+//! The failure of a request to the API server; its text names the verb and the resource.
 
+use eyepiece_hubble::terminal::safe;
 use kube::runtime::watcher;
 
 use super::objects::Kind;
@@ -74,5 +75,6 @@ fn reason(error: &watcher::Error) -> &'static str {
 
 /// A text of the server as one line of bounded length.
 pub(super) fn one_line(text: &str) -> String {
-    text.chars().take(MAX_TEXT).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    let cut: String = text.chars().take(MAX_TEXT).collect();
+    safe(&cut).into_owned()
 }

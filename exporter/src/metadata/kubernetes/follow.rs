@@ -29,7 +29,7 @@ pub(super) enum ObjectEvent {
     Finish,
     /// A watch has begun: what is known is current.
     Current,
-    /// What is known is no longer current.
+    /// A list or watch has failed: the known objects are no longer current.
     Failed(Failure),
 }
 

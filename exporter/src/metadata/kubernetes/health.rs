@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::objects::Kind;
 use crate::metadata::provider::Condition;
 
-/// What is known of the objects of a kind.
+/// Whether the known objects of a kind are current.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     /// Not listed yet.

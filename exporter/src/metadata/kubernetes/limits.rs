@@ -1,4 +1,4 @@
-//! What an API server may cost, whatever it answers.
+//! The limits of time and memory that an API server may cost.
 
 use std::time::Duration;
 

@@ -1,11 +1,12 @@
 //! The provider of names from a Kubernetes API server: pods, services and their endpoints, nodes, namespaces, owners.
 //!
 //! A task for each kind of objects lists and watches it (`follow`); the provider's task joins what they send in a
-//! `world` and sends the receiver what has changed. The server may be away, slow, hostile or of few rights: the last
-//! state stays, and whatever it costs has a limit (`limits`).
+//! `cluster_state` and sends the receiver what has changed. The server may be away, slow, hostile or of few rights: the
+//! last state stays, and whatever it costs has a limit (`limits`).
 
 mod bounded;
 mod client;
+mod cluster_state;
 mod failure;
 mod follow;
 mod health;
@@ -13,7 +14,6 @@ mod labels;
 mod limits;
 mod objects;
 mod publish;
-mod world;
 
 use std::future::pending;
 use std::path::PathBuf;
@@ -27,11 +27,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::warn;
 
 pub(crate) use self::client::check_kubeconfig;
+use self::cluster_state::Scope;
 use self::follow::{Follower, ObjectEvent};
 use self::limits::Limits;
 use self::objects::{EndpointSlice, Job, Kind, Namespace, Node, Pod, ReplicaSet, Service};
 use self::publish::Publication;
-use self::world::Scope;
 use super::provider::ChangeReceiver;
 use crate::support::backoff::Backoff;
 use crate::support::shutdown::{Stop, requested};

@@ -122,7 +122,7 @@ object! {
     Job, "batch", "jobs", metadata_api {}
 }
 
-/// What was asked of a pod.
+/// The specification of a pod.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct PodSpec {
@@ -134,7 +134,7 @@ pub(super) struct PodSpec {
     pub(super) ephemeral_containers: Option<Vec<IgnoredAny>>,
 }
 
-/// What became of a pod.
+/// The status of a pod.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct PodStatus {
@@ -201,7 +201,7 @@ pub(super) struct Endpoint {
     pub(super) target_ref: Option<TargetRef>,
 }
 
-/// What is behind an endpoint.
+/// The target of an endpoint.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct TargetRef {
@@ -253,7 +253,7 @@ impl From<Pod> for Object {
     }
 }
 
-/// What is listed and watched.
+/// The kinds of objects that are listed and watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Kind {
     Namespaces,

@@ -1,4 +1,4 @@
-//! Applies events of objects to the world, and sends the changes of entities to the receiver.
+//! Applies events of objects to the state of the cluster, and sends the changes of entities to the receiver.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use eyepiece_semconv::{attribute, metric};
 use tracing::warn;
 
+use super::cluster_state::{ClusterState, Dropped, Scope};
 use super::follow::ObjectEvent;
 use super::health::Health;
 use super::objects::Kind;
-use super::world::{Dropped, Scope, World};
 use crate::metadata::provider::{Change, ChangeReceiver, Condition, Key, Provider, Target};
 use crate::support::telemetry::{Number, Telemetry};
 
 /// The provider's state, and its receiver.
 pub(super) struct Publication {
-    world: World,
+    state: ClusterState,
     health: Health,
     receiver: Arc<dyn ChangeReceiver>,
     telemetry: Telemetry,
@@ -39,7 +39,7 @@ impl Publication {
         };
         let mut publication = Self {
             node: scope.node.clone(),
-            world: World::new(scope),
+            state: ClusterState::new(scope),
             health: Health::new(),
             receiver,
             telemetry: telemetry.clone(),
@@ -55,8 +55,8 @@ impl Publication {
     /// Applies an event of an object, or of a list or watch.
     pub(super) fn apply(&mut self, kind: Kind, event: ObjectEvent, now: SystemTime) {
         match event {
-            ObjectEvent::Begin => self.world.begin(kind),
-            ObjectEvent::Set(object) => match self.world.set(&object, seconds(now)) {
+            ObjectEvent::Begin => self.state.begin(kind),
+            ObjectEvent::Set(object) => match self.state.set(&object, seconds(now)) {
                 Ok(()) => {}
                 Err(Dropped::Limit) => {
                     if self.limit.get() == 0 {
@@ -69,10 +69,10 @@ impl Publication {
                 }
                 Err(Dropped::Invalid) => self.invalid.add(1),
             },
-            ObjectEvent::Remove(object) => self.world.remove(&object),
+            ObjectEvent::Remove(object) => self.state.remove(&object),
             ObjectEvent::Finish => {
-                self.world.finish(kind);
-                if kind == Kind::Nodes && !self.world.knows_own_node() {
+                self.state.finish(kind);
+                if kind == Kind::Nodes && !self.state.knows_own_node() {
                     warn!(node = self.node, "kubernetes: the cluster has no node of the name in node.name");
                 }
             }
@@ -87,17 +87,17 @@ impl Publication {
 
     /// Sends what has changed. The first entries wait until all lists are there, or until they are late.
     pub(super) fn publish(&mut self, now: SystemTime, is_late: bool) {
-        self.world.expire(seconds(now));
+        self.state.expire(seconds(now));
         let condition = self.health.condition();
         if self.has_begun {
-            let changes = self.world.take_changes();
+            let changes = self.state.take_changes();
             if !changes.is_empty() {
                 self.receiver.apply(Provider::Kubernetes, changes);
             }
-        } else if (self.world.objects() > 0 || condition == Condition::Current) && (is_late || self.health.is_settled())
+        } else if (self.state.objects() > 0 || condition == Condition::Current) && (is_late || self.health.is_settled())
         {
             self.has_begun = true;
-            self.receiver.replace(Provider::Kubernetes, last_of(self.world.take_changes()));
+            self.receiver.replace(Provider::Kubernetes, last_of(self.state.take_changes()));
         }
         self.report(condition);
     }
@@ -108,7 +108,7 @@ impl Publication {
     }
 
     fn report(&mut self, condition: Condition) {
-        let now = (condition, self.world.objects());
+        let now = (condition, self.state.objects());
         if self.reported.as_ref() != Some(&now) {
             self.receiver.report(Provider::Kubernetes, now.0.clone(), now.1);
             self.reported = Some(now);
@@ -122,7 +122,7 @@ impl Publication {
 
     /// When the next address is released, in seconds since 1970.
     pub(super) fn next_deadline(&self) -> Option<i64> {
-        self.world.next_deadline()
+        self.state.next_deadline()
     }
 }
 

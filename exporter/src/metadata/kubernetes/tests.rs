@@ -18,7 +18,7 @@ use crate::support::backoff::BackoffRange;
 use crate::support::shutdown;
 use crate::support::telemetry::Telemetry;
 
-/// What the server answers.
+/// An answer of the server.
 enum Reply {
     /// A whole answer.
     Text(u16, String),
@@ -87,7 +87,7 @@ fn status(code: u16, message: &str) -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message})
 }
 
-/// What a server of one pod answers.
+/// Returns the answer of a server that has one pod.
 fn usual(target: &str) -> Reply {
     match target {
         _ if target.contains("watch=") => Reply::Open(String::new()),

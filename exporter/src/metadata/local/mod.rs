@@ -35,10 +35,10 @@ const SCAN_INTERVAL: Duration = Duration::from_secs(30);
 const MIN_INTERVAL: Duration = Duration::from_secs(5);
 /// Pauses, in ms, before a new folder is looked at again: a runtime makes the folder first, then the process, then its
 /// namespace. A container's only process may have ended a tenth of a second later.
-const LOOKS: [u64; 8] = [10, 20, 30, 60, 120, 250, 1000, 4000];
+const LOOK_PAUSES_MS: [u64; 8] = [10, 20, 30, 60, 120, 250, 1000, 4000];
 /// Folders that wait for another look. Those beyond wait for the next scan.
 const MAX_WAITING: usize = 1024;
-/// What is missing on a machine whose processes are all in the root of the unified tree, or which has none.
+/// The limit on a machine without a unified tree, or whose processes are all in its root.
 const NOT_UNIFIED: &str =
     "no cgroup v2 groups: host sockets are named by their processes only, and those of UDP not at all";
 
@@ -179,7 +179,7 @@ impl LocalProvider {
             if waiting.due <= now {
                 let (found, is_settled) = self.groups.look(&waiting.folder);
                 changes.extend(found);
-                let Some(pause) = LOOKS.get(waiting.looks).filter(|_| !is_settled) else { continue };
+                let Some(pause) = LOOK_PAUSES_MS.get(waiting.looks).filter(|_| !is_settled) else { continue };
                 (waiting.due, waiting.looks) = (now + Duration::from_millis(*pause), waiting.looks + 1);
             }
             later.push(waiting);

@@ -1,4 +1,4 @@
-//! What `/proc` has of a process: its control groups, its network namespace, its name and its start.
+//! A process as `/proc` shows it: its control groups, its network namespace, its name and its start.
 
 use std::path::Path;
 use std::sync::LazyLock;

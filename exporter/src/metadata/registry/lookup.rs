@@ -3,18 +3,21 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use eyepiece_flow::metadata::qualified_name;
+use eyepiece_flow::protocol;
+
 use super::{MAX_STEPS, Registry, State};
 use crate::metadata::entities::prefix;
+use crate::metadata::link_tables::{EndKind, LinkTables};
 use crate::metadata::provider::{Entity, Key, Provider, Target};
-use crate::metadata::tables::{EndKind, Tables};
 use crate::support::lookup::{Lookup, LookupEntry};
 
 /// Entries of an answer: more than a person reads.
 const MAX_ENTRIES: usize = 100;
 
 impl Registry {
-    /// What is known of an address or of a name: that of an entity, its pod, workload, service, a DNS name or a label. A
-    /// name that no entity has exactly is searched as a part of such names.
+    /// Returns the entries of an address or of a name: that of an entity, its pod, workload, service, a DNS name or a
+    /// label. A name that no entity has exactly is searched as a part of such names.
     pub fn lookup(&self, query: &str) -> Lookup {
         let query = query.trim();
         let links = self.publisher.links();
@@ -66,7 +69,8 @@ impl State {
                 let mut through = Vec::new();
                 let Some((provider, entity)) = self.follow(*provider, target, &mut through) else { continue };
                 if matches(key, entity) {
-                    let is_used = used.is_some_and(|used| Arc::ptr_eq(used, entity));
+                    let adds_names = |used: &Entity| provider == Provider::Dns && used.dns_names.is_empty();
+                    let is_used = used.is_some_and(|used| Arc::ptr_eq(used, entity) || adds_names(used));
                     list.push(Found { key, through, provider, entity, is_used });
                 }
             }
@@ -119,7 +123,10 @@ impl Found<'_> {
             namespace: metadata.namespace.clone(),
             pod: metadata.pod_name.clone(),
             workloads: workloads.map(|text| text.trim().to_owned()).collect(),
-            service: service.as_ref().map(|service| joined(&service.namespace, &service.name)).unwrap_or_default(),
+            service: service
+                .as_ref()
+                .map(|service| qualified_name(&service.namespace, &service.name).into_owned())
+                .unwrap_or_default(),
             labels: metadata.labels.clone(),
             dns_names: dns_names.clone(),
         }
@@ -130,31 +137,26 @@ impl Found<'_> {
 fn names(entity: &Entity) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
     let Entity { name, metadata, service, dns_names, .. } = entity;
     let namespace = metadata.namespace.as_str();
-    let with_namespace = move |name: &str| joined(namespace, name).into();
-    let pods = [metadata.pod_name.as_str().into(), with_namespace(&metadata.pod_name)];
+    let pods = [metadata.pod_name.as_str().into(), qualified_name(namespace, &metadata.pod_name)];
     let workloads = metadata
         .workloads
         .iter()
-        .flat_map(move |workload| [workload.name.as_str().into(), with_namespace(&workload.name)]);
+        .flat_map(move |workload| [workload.name.as_str().into(), qualified_name(namespace, &workload.name)]);
     let services = service
         .iter()
-        .flat_map(|service| [service.name.as_str().into(), joined(&service.namespace, &service.name).into()]);
+        .flat_map(|service| [service.name.as_str().into(), qualified_name(&service.namespace, &service.name)]);
     let labels = metadata.labels.iter().chain(dns_names).map(|text| text.as_str().into());
     let names = [name.as_str().into()].into_iter().chain(pods).chain(workloads).chain(services).chain(labels);
     names.filter(|name: &std::borrow::Cow<'_, str>| !name.is_empty() && !name.ends_with('/'))
 }
 
-fn joined(namespace: &str, name: &str) -> String {
-    if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
-}
-
 /// The network namespace of the endpoint that an address is configured at.
-fn namespace_of(links: &Tables, address: &IpAddr) -> Option<u32> {
+fn namespace_of(links: &LinkTables, address: &IpAddr) -> Option<u32> {
     let end = links.end(address);
     links.endpoint_namespaces().find(|(id, _)| end.is_configured() && *id == end.endpoint).map(|(_, inode)| inode)
 }
 
-fn owner(links: &Tables, address: &IpAddr) -> String {
+fn owner(links: &LinkTables, address: &IpAddr) -> String {
     let end = links.end(address);
     match end.kind {
         EndKind::World => "the world".to_owned(),
@@ -179,6 +181,7 @@ const fn rank(key: &Key) -> (u8, u8) {
         Key::Prefix(_, length) => (5, u8::MAX - length),
         Key::Container(_) => (6, 0),
         Key::Pod(_) => (7, 0),
+        Key::Identity(_) => (8, 0),
     }
 }
 
@@ -189,13 +192,14 @@ fn text(key: &Key) -> String {
         Key::Process(id) => format!("process {}", eyepiece_wire::process_number(*id)),
         Key::Container(id) => format!("container {id}"),
         Key::Pod(uid) => format!("pod {uid}"),
+        Key::Identity(identity) => format!("identity {identity}"),
         Key::Address(address) => format!("address {address}"),
         Key::Prefix(address, length) => format!("prefix {address}/{length}"),
         Key::Service { address, port, protocol } => {
-            let protocol = match protocol {
-                6 => "TCP".to_owned(),
-                17 => "UDP".to_owned(),
-                132 => "SCTP".to_owned(),
+            let protocol = match *protocol {
+                protocol::TCP => "TCP".to_owned(),
+                protocol::UDP => "UDP".to_owned(),
+                protocol::SCTP => "SCTP".to_owned(),
                 other => format!("protocol {other}"),
             };
             format!("service {} {protocol}", std::net::SocketAddr::new(*address, *port))
@@ -211,7 +215,7 @@ mod tests {
 
     use super::super::tests::Bench;
     use crate::metadata::provider::{Change, ChangeReceiver as _, Entity, EntityKind, Key, Provider, Target};
-    use crate::metadata::{InterfaceInfo, Tables};
+    use crate::metadata::{InterfaceInfo, LinkTables};
 
     fn web() -> Target {
         let workloads = vec![Workload { name: "web".to_owned(), kind: "Deployment".to_owned() }];
@@ -228,7 +232,7 @@ mod tests {
 
     fn bench() -> Bench {
         let bench = Bench::new();
-        let mut links = Tables::new(&bench.symbols);
+        let mut links = LinkTables::new(&bench.symbols);
         let name = links.intern("veth7");
         links.add_interface(3, InterfaceInfo { name, endpoint: 7, ..InterfaceInfo::default() });
         links.add_endpoint_address([10, 0, 0, 1].into(), 7, false);
@@ -256,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn address_shows_entries_in_order_of_use() {
+    fn lookup_orders_entries_by_use() {
         let bench = bench();
         assert_eq!(
             found(&bench, "10.0.0.1"),

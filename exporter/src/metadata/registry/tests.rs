@@ -9,7 +9,7 @@ use eyepiece_flow::lookup::BatchNames as _;
 use tokio::time::Instant;
 
 use super::super::provider::{Change, ChangeReceiver as _, Condition, Entity, EntityKind, Key, Provider, Target};
-use super::super::{EntityLink, Publisher, Snapshot, WantedTexts};
+use super::super::{EntityLink, NameSnapshot, Publisher, WantedTexts};
 use super::{GRACE, MAX_ENDED, Registry};
 
 /// A registry and its publisher.
@@ -25,18 +25,18 @@ impl Bench {
         Self { registry: Registry::new(symbols.clone(), publisher.clone(), WantedTexts::default()), symbols, publisher }
     }
 
-    fn apply(&self, provider: Provider, changes: impl IntoIterator<Item = Change>) -> Arc<Snapshot> {
+    fn apply(&self, provider: Provider, changes: impl IntoIterator<Item = Change>) -> Arc<NameSnapshot> {
         self.registry.apply(provider, changes.into_iter().collect());
         self.snapshot()
     }
 
-    fn snapshot(&self) -> Arc<Snapshot> {
+    fn snapshot(&self) -> Arc<NameSnapshot> {
         self.registry.publish();
         Arc::clone(self.publisher.reader().snapshot())
     }
 
     /// The snapshot when every grace is over.
-    fn later(&self) -> Arc<Snapshot> {
+    fn later(&self) -> Arc<NameSnapshot> {
         self.registry.publish_at(Instant::now() + GRACE);
         Arc::clone(self.publisher.reader().snapshot())
     }
@@ -63,14 +63,14 @@ fn set(key: Key, target: Target) -> Change {
 }
 
 /// The name of a link's entity; empty for none.
-fn name(snapshot: &Snapshot, link: Option<EntityLink>) -> String {
+fn name(snapshot: &NameSnapshot, link: Option<EntityLink>) -> String {
     let Some(EntityLink { entity, name, identity }) = link else { return String::new() };
     assert_eq!(identity, 4711);
     let end = End { name, entity, ..End::default() };
     snapshot.end(&end).map(ToString::to_string).unwrap_or_default()
 }
 
-fn named(snapshot: &Snapshot, address: &str) -> String {
+fn named(snapshot: &NameSnapshot, address: &str) -> String {
     name(snapshot, snapshot.entity_at_address(&ip(address), None))
 }
 
@@ -128,7 +128,7 @@ fn keys_lead_on_four_times() {
 fn group_leads_to_pod_until_container() {
     let bench = Bench::new();
     let pod = |uid: &str| Key::Pod(uid.into());
-    let named = |snapshot: &Snapshot| name(snapshot, snapshot.entity_of_socket(7, 0));
+    let named = |snapshot: &NameSnapshot| name(snapshot, snapshot.entity_of_socket(7, 0));
     let of_machine =
         [set(Key::ControlGroup(7), Target::Key(container("c"))), set(container("c"), Target::Key(pod("hash")))];
     assert_eq!(named(&bench.apply(Provider::Local, of_machine)), "");

@@ -5,15 +5,18 @@ use std::net::IpAddr;
 use eyepiece_flow::event::{Totals, TrafficDelta};
 use eyepiece_flow::flow::{End, Flow, L4};
 use eyepiece_flow::interner::Symbol;
+use eyepiece_flow::protocol;
 use eyepiece_wire::Hook;
 
-use crate::metadata::{EntityLink, IDENTITY_HOST, IDENTITY_WORLD, Snapshot};
+use crate::metadata::{EntityLink, IDENTITY_HOST, IDENTITY_WORLD, NameSnapshot};
 
-/// The keys of an end's entity, beside its endpoint.
+/// The keys of an end's entity.
 #[derive(Clone, Copy, Debug, Default)]
 struct Hints<'a> {
+    /// 0 = none.
+    endpoint: u16,
     address: Option<&'a IpAddr>,
-    /// Port and protocol, of the side that answers.
+    /// Port and protocol.
     service: Option<(u16, u8)>,
     /// The control group of the end's socket; 0 = unknown.
     control_group: u64,
@@ -25,13 +28,20 @@ struct Hints<'a> {
 
 /// Names both ends of a flow, whose endpoints are known. Returns whether no provider names one of the endpoints.
 #[inline]
-pub(super) fn name_flow(flow: &mut Flow, names: &Snapshot) -> bool {
+pub(super) fn name_flow(flow: &mut Flow, names: &NameSnapshot) -> bool {
     if names.has_no_entities() {
         return flow.source.endpoint != 0 || flow.destination.endpoint != 0;
     }
     let addresses = flow.ip.as_ref().map(|ip| (&ip.source, &ip.destination));
     let is_ours = flow.traffic.is_some() || flow.kernel_drop.is_some();
-    let (mut source, mut destination) = hints(addresses, service(&flow.l4), flow.is_reply == Some(true), is_ours);
+    let (mut source, mut destination) = hints(addresses, service(&flow.l4), is_ours);
+    (source.endpoint, destination.endpoint) = (flow.source.endpoint, flow.destination.endpoint);
+    if flow.l7.is_some() {
+        // A record has endpoints of its own. As in Hubble, its names are those of the addresses.
+        let at =
+            |address: Option<&IpAddr>| address.map_or(0, |address| names.links().end_at(address, flow.time).endpoint);
+        (source.endpoint, destination.endpoint) = (at(source.address), at(destination.address));
+    }
     if flow.no_source_address {
         source.address = None;
     }
@@ -50,14 +60,15 @@ pub(super) fn name_flow(flow: &mut Flow, names: &Snapshot) -> bool {
 }
 
 /// Names both ends of totals, as [`name_flow`].
-pub(super) fn name_totals(totals: &Totals, from: &mut End, to: &mut End, names: &Snapshot) -> bool {
+pub(super) fn name_totals(totals: &Totals, from: &mut End, to: &mut End, names: &NameSnapshot) -> bool {
     if names.has_no_entities() {
         return from.endpoint != 0 || to.endpoint != 0;
     }
     let addresses = totals.addresses.as_ref().map(|(source, destination)| (source, destination));
     let transport = &totals.transport;
     let service = (transport.protocol, transport.ports);
-    let (mut source, mut destination) = hints(addresses, Some(service), transport.is_reply, true);
+    let (mut source, mut destination) = hints(addresses, Some(service), true);
+    (source.endpoint, destination.endpoint) = (from.endpoint, to.endpoint);
     by_socket(&totals.traffic, (from, &mut source), (to, &mut destination));
     name(from, source, names) | name(to, destination, names)
 }
@@ -81,7 +92,7 @@ impl Unnamed {
 /// Why the local ends of a flow of the datapath, source and destination, have no entity; `None` for one that has, and
 /// while no provider has any entry.
 #[inline]
-pub fn unnamed(flow: &Flow, names: &Snapshot) -> [Option<Unnamed>; 2] {
+pub fn unnamed(flow: &Flow, names: &NameSnapshot) -> [Option<Unnamed>; 2] {
     let Some(traffic) = &flow.traffic else { return [None; 2] };
     if flow.source.entity != 0 && flow.destination.entity != 0 || names.has_no_entities() {
         return [None; 2];
@@ -110,16 +121,16 @@ fn by_socket<'a>(traffic: &TrafficDelta, source: (&End, &mut Hints<'a>), destina
 }
 
 /// Names the end of an event that has its endpoint only.
-pub(super) fn name_endpoint(end: &mut End, names: &Snapshot) {
-    name(end, Hints::default(), names);
+pub(super) fn name_endpoint(end: &mut End, names: &NameSnapshot) {
+    name(end, Hints { endpoint: end.endpoint, ..Hints::default() }, names);
 }
 
 /// Protocol and ports of a transport that has services.
 const fn service(l4: &L4) -> Option<(u8, (u16, u16))> {
     match *l4 {
-        L4::Tcp { source_port, destination_port, .. } => Some((6, (source_port, destination_port))),
-        L4::Udp { source_port, destination_port } => Some((17, (source_port, destination_port))),
-        L4::Sctp { source_port, destination_port, .. } => Some((132, (source_port, destination_port))),
+        L4::Tcp { source_port, destination_port, .. } => Some((protocol::TCP, (source_port, destination_port))),
+        L4::Udp { source_port, destination_port } => Some((protocol::UDP, (source_port, destination_port))),
+        L4::Sctp { source_port, destination_port, .. } => Some((protocol::SCTP, (source_port, destination_port))),
         _ => None,
     }
 }
@@ -128,18 +139,14 @@ const fn service(l4: &L4) -> Option<(u8, (u16, u16))> {
 fn hints<'a>(
     addresses: Option<(&'a IpAddr, &'a IpAddr)>,
     service: Option<(u8, (u16, u16))>,
-    is_reply: bool,
     is_identity_ours: bool,
 ) -> (Hints<'a>, Hints<'a>) {
     let (from, to) = addresses.unzip();
     let mut source = Hints { address: from, is_identity_ours, ..Hints::default() };
     let mut destination = Hints { address: to, is_identity_ours, ..Hints::default() };
     if let Some((protocol, (source_port, destination_port))) = service {
-        if is_reply {
-            source.service = Some((source_port, protocol));
-        } else {
-            destination.service = Some((destination_port, protocol));
-        }
+        source.service = Some((source_port, protocol));
+        destination.service = Some((destination_port, protocol));
     }
     (source, destination)
 }
@@ -147,9 +154,9 @@ fn hints<'a>(
 /// Sets name and entity of an end, and the identity if the datapath gave none. Returns whether it is an endpoint that no
 /// provider names by its network namespace: an address may still be that of its former owner.
 #[inline]
-fn name(end: &mut End, hints: Hints<'_>, names: &Snapshot) -> bool {
-    let of_endpoint = names.entity_of_endpoint(end.endpoint).filter(|_| end.endpoint != 0);
-    let is_unnamed = of_endpoint.is_none() && end.endpoint != 0;
+fn name(end: &mut End, hints: Hints<'_>, names: &NameSnapshot) -> bool {
+    let of_endpoint = if hints.endpoint == 0 { None } else { names.entity_of_endpoint(hints.endpoint) };
+    let is_unnamed = of_endpoint.is_none() && hints.endpoint != 0;
     let Some(EntityLink { entity, name, identity }) = of_endpoint.or_else(|| find(end, hints, names)) else {
         return is_unnamed;
     };
@@ -164,15 +171,22 @@ fn name(end: &mut End, hints: Hints<'_>, names: &Snapshot) -> bool {
     is_unnamed
 }
 
-/// Finds the entity of an end by its control group or address.
+/// Finds the entity of an end by its control group or address, else by the identity that its datapath gave it.
 #[inline]
-fn find(end: &End, hints: Hints<'_>, names: &Snapshot) -> Option<EntityLink> {
-    let Hints { address, service, control_group, process, .. } = hints;
-    if end.endpoint != 0 {
-        return names.entity_at_address_of(end.endpoint, address?, service);
+fn find(end: &End, hints: Hints<'_>, names: &NameSnapshot) -> Option<EntityLink> {
+    let Hints { endpoint, address, service, control_group, process, is_identity_ours } = hints;
+    if endpoint != 0 {
+        return names.entity_at_address_of(endpoint, address?, service);
     }
-    let by_socket = names.entity_of_socket(control_group, process);
-    by_socket.or_else(|| names.entity_at_address(address?, service))
+    let at_address = || match address? {
+        // Hubble does not treat an IPv4-mapped address as IPv4.
+        IpAddr::V6(mapped) if !is_identity_ours && mapped.to_ipv4_mapped().is_some() => {
+            names.entity_in_prefix(&IpAddr::V6(*mapped))
+        }
+        address => names.entity_at_address(address, service),
+    };
+    let found = names.entity_of_socket(control_group, process).or_else(at_address);
+    if found.is_some() || is_identity_ours { found } else { names.entity_of_identity(end.identity) }
 }
 
 #[cfg(test)]

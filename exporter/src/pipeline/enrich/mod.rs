@@ -12,14 +12,14 @@ use eyepiece_flow::event::Totals;
 use eyepiece_flow::flow::{Direction, EVENT_DROP, End, Flow};
 use eyepiece_wire::Hook;
 
-use crate::metadata::{EndInfo, EndKind, IDENTITY_WORLD, Snapshot, Tables};
+use crate::metadata::{EndInfo, EndKind, IDENTITY_WORLD, LinkTables, NameSnapshot};
 
 /// Observation point of packets that an endpoint receives (Cilium `pkg/monitor/api`, `TraceToLxc`).
 const TO_ENDPOINT: u8 = 0;
 /// Observation point of packets that an endpoint sends (`TraceFromLxc`).
 const FROM_ENDPOINT: u8 = 5;
 
-/// What a caller has to know of an enriched flow.
+/// Results of the enrichment of a flow that its caller acts on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Enriched {
     /// The source sends from an address that is not known as its own, or only learned: the watcher of interfaces may be
@@ -35,15 +35,15 @@ pub struct Enriched {
 /// identity that is set stays. A flow without addresses gets that end only. Events of another datapath are filled in
 /// as in Hubble: by addresses alone. An access-log record has its ends already.
 #[inline]
-pub fn enrich(flow: &mut Flow, names: &Snapshot) -> Enriched {
-    let tables = &**names.links();
+pub fn enrich(flow: &mut Flow, names: &NameSnapshot) -> Enriched {
+    let links = &**names.links();
     if flow.traffic.is_none() && flow.kernel_drop.is_none() {
-        foreign(flow, tables);
+        foreign(flow, links);
         entity::name_flow(flow, names);
         return Enriched::default();
     }
     let (mut source, mut destination) = match &flow.ip {
-        Some(ip) => (Some(tables.end_at(&ip.source, flow.time)), Some(tables.end_at(&ip.destination, flow.time))),
+        Some(ip) => (Some(links.end_at(&ip.source, flow.time)), Some(links.end_at(&ip.destination, flow.time))),
         None => (None, None),
     };
     let mut is_new_address = false;
@@ -52,9 +52,9 @@ pub fn enrich(flow: &mut Flow, names: &Snapshot) -> Enriched {
             Some(FROM_ENDPOINT) => {
                 let is_known = source.is_some_and(|end| end.kind != EndKind::World && !end.learned);
                 is_new_address = source.is_some() && !is_known && flow.traffic.is_some();
-                own(&mut source, flow.datapath_endpoint, tables);
+                set_own_endpoint(&mut source, flow.datapath_endpoint, links);
             }
-            Some(TO_ENDPOINT) => own(&mut destination, flow.datapath_endpoint, tables),
+            Some(TO_ENDPOINT) => set_own_endpoint(&mut destination, flow.datapath_endpoint, links),
             // A drop has no side, so it only settles a shared address, unless the endpoint is the other end.
             None if flow.event_type.kind == EVENT_DROP => {
                 let endpoint = flow.datapath_endpoint;
@@ -62,7 +62,7 @@ pub fn enrich(flow: &mut Flow, names: &Snapshot) -> Enriched {
                 let is_other = [is_own(&destination), is_own(&source)];
                 for (end, is_other) in [&mut source, &mut destination].into_iter().zip(is_other) {
                     if !is_other && end.is_some_and(|end| end.shared) {
-                        own(end, endpoint, tables);
+                        set_own_endpoint(end, endpoint, links);
                     }
                 }
             }
@@ -75,30 +75,33 @@ pub fn enrich(flow: &mut Flow, names: &Snapshot) -> Enriched {
     Enriched { is_new_address, has_unnamed_endpoint: entity::name_flow(flow, names) }
 }
 
-/// Names the ends of a flow anew that was enriched with an older snapshot. Its endpoints stay.
-pub fn rename(flow: &mut Flow, names: &Snapshot) {
+/// Names the ends of a flow again; an older snapshot named them first. Its endpoints stay. An end without one is the endpoint
+/// that sent from its address (`senders`, 0 = none), if the address is listed there by now.
+pub fn rename(flow: &mut Flow, senders: [u16; 2], names: &NameSnapshot) {
     let (source, destination) = flow.ip.as_ref().map(|ip| (&ip.source, &ip.destination)).unzip();
-    reset(&mut flow.source, source, names.links());
-    reset(&mut flow.destination, destination, names.links());
+    reset(&mut flow.source, source, senders[0], names.links());
+    reset(&mut flow.destination, destination, senders[1], names.links());
+    flow.direction = direction(flow);
     entity::name_flow(flow, names);
 }
 
 /// Names the ends of totals anew, as [`rename`].
-pub fn rename_totals(totals: &Totals, ends: &mut TotalsEnds, names: &Snapshot) {
+pub fn rename_totals(totals: &Totals, ends: &mut TotalsEnds, senders: [u16; 2], names: &NameSnapshot) {
     let (source, destination) = totals.addresses.as_ref().map(|(source, destination)| (source, destination)).unzip();
-    reset(&mut ends.source, source, names.links());
-    reset(&mut ends.destination, destination, names.links());
+    reset(&mut ends.source, source, senders[0], names.links());
+    reset(&mut ends.destination, destination, senders[1], names.links());
     entity::name_totals(totals, &mut ends.source, &mut ends.destination, names);
 }
 
-/// Takes the name and the identity that an older snapshot gave an end.
-fn reset(end: &mut End, address: Option<&IpAddr>, tables: &Tables) {
+/// Replaces the name and identity that an older snapshot gave an end.
+fn reset(end: &mut End, address: Option<&IpAddr>, sender: u16, links: &LinkTables) {
     let endpoint = end.endpoint;
-    let info = match address.map(|address| tables.end(address)) {
-        _ if endpoint != 0 => EndInfo { endpoint, name: tables.endpoint_name(endpoint), ..EndInfo::default() },
+    let info = match address.map(|address| links.end(address)) {
+        _ if endpoint != 0 => EndInfo { endpoint, name: links.endpoint_name(endpoint), ..EndInfo::default() },
         Some(info) if info.endpoint == 0 => info,
-        // An endpoint that has the address now did not have it then.
-        Some(_) => tables.world(),
+        Some(info) if info.endpoint == sender => info,
+        // Another endpoint that has the address now did not have it then.
+        Some(_) => links.world(),
         None => return,
     };
     *end = End::default();
@@ -106,7 +109,7 @@ fn reset(end: &mut End, address: Option<&IpAddr>, tables: &Tables) {
 }
 
 /// Fills in the ends of a flow of another datapath.
-fn foreign(flow: &mut Flow, tables: &Tables) {
+fn foreign(flow: &mut Flow, links: &LinkTables) {
     let Some(ip) = &flow.ip else {
         flow.direction = direction(flow);
         return;
@@ -120,7 +123,7 @@ fn foreign(flow: &mut Flow, tables: &Tables) {
         }
         // Hubble does not treat an IPv4-mapped address as IPv4.
         let is_mapped = matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some());
-        let info = if is_mapped { tables.world() } else { tables.end_at(&address, flow.time) };
+        let info = if is_mapped { links.world() } else { links.end_at(&address, flow.time) };
         if flow.l7.is_none() {
             end.endpoint = info.endpoint;
             if end.identity == 0 && info.kind != EndKind::World {
@@ -138,7 +141,7 @@ fn foreign(flow: &mut Flow, tables: &Tables) {
 /// Fills in the address of a socket event's own end, by its control group. Returns false if the group, or an address of
 /// the event's family in it, is unknown.
 #[inline]
-pub fn socket(flow: &mut Flow, names: &Snapshot) -> bool {
+pub fn socket(flow: &mut Flow, names: &NameSnapshot) -> bool {
     let (Some(sock), Some(ip)) = (&flow.sock, &mut flow.ip) else { return true };
     let Some(address) = names.address_of_control_group(sock.cgroup, ip.version) else { return false };
     if sock.point.is_reverse() {
@@ -152,7 +155,7 @@ pub fn socket(flow: &mut Flow, names: &Snapshot) -> bool {
 }
 
 /// Fills in the endpoint of a debug message.
-pub fn debug(event: &mut DebugEvent, names: &Snapshot) {
+pub fn debug(event: &mut DebugEvent, names: &NameSnapshot) {
     if event.source.endpoint != 0 {
         event.source.name = names.links().endpoint_name(event.source.endpoint);
         entity::name_endpoint(&mut event.source, names);
@@ -171,17 +174,17 @@ pub struct TotalsEnds {
 }
 
 /// Returns the ends of totals, by the rules of [`enrich`], and whether no provider names one of their endpoints.
-pub fn ends(totals: &Totals, names: &Snapshot) -> (TotalsEnds, bool) {
-    let tables = &**names.links();
+pub fn ends(totals: &Totals, names: &NameSnapshot) -> (TotalsEnds, bool) {
+    let links = &**names.links();
     let (mut source, mut destination) = match &totals.addresses {
-        Some((source, destination)) => (Some(tables.end(source)), Some(tables.end(destination))),
+        Some((source, destination)) => (Some(links.end(source)), Some(links.end(destination))),
         None => (None, None),
     };
-    let endpoint = tables.interface(totals.traffic.ifindex).endpoint;
+    let endpoint = links.interface(totals.traffic.ifindex).endpoint;
     if endpoint != 0 {
         match totals.traffic.hook {
-            Hook::FromEndpoint => own(&mut source, endpoint, tables),
-            Hook::ToEndpoint => own(&mut destination, endpoint, tables),
+            Hook::FromEndpoint => set_own_endpoint(&mut source, endpoint, links),
+            Hook::ToEndpoint => set_own_endpoint(&mut destination, endpoint, links),
             Hook::FromNetwork | Hook::ToNetwork | Hook::Drop => {}
         }
     }
@@ -200,9 +203,9 @@ pub fn ends(totals: &Totals, names: &Snapshot) -> (TotalsEnds, bool) {
 
 /// Sets an end with an unknown, shared or only learned address to the event's own endpoint.
 #[inline]
-fn own(end: &mut Option<EndInfo>, endpoint: u16, tables: &Tables) {
+fn set_own_endpoint(end: &mut Option<EndInfo>, endpoint: u16, links: &LinkTables) {
     if end.is_none_or(|end| end.kind == EndKind::World || end.shared || end.learned) {
-        let name = tables.endpoint_name(endpoint);
+        let name = links.endpoint_name(endpoint);
         *end = Some(EndInfo { endpoint, name, kind: EndKind::Endpoint, ..EndInfo::default() });
     }
 }
@@ -226,8 +229,8 @@ mod tests {
     use eyepiece_tests::sample;
     use eyepiece_wire::{Hook, InterfaceKind};
 
-    use super::{Enriched, Tables, enrich};
-    use crate::metadata::{InterfaceInfo, Snapshot};
+    use super::{Enriched, LinkTables, enrich};
+    use crate::metadata::{InterfaceInfo, NameSnapshot};
 
     /// When all packets pass.
     const TIME: u64 = 1_700_000_000_000_000_000;
@@ -237,24 +240,24 @@ mod tests {
     const TO: Option<u8> = Some(0);
     const FROM_NETWORK: Option<u8> = Some(10);
 
-    fn tables(symbols: &Symbols) -> Tables {
-        let mut tables = Tables::new(symbols);
+    fn links(symbols: &Symbols) -> LinkTables {
+        let mut links = LinkTables::new(symbols);
         for (ifindex, endpoint, name) in [(7, 1, "a"), (8, 2, "b")] {
             let (name, kind) = (symbols.intern(name), InterfaceKind::Endpoint);
-            tables.add_interface(ifindex, InterfaceInfo { name, kind, endpoint });
+            links.add_interface(ifindex, InterfaceInfo { name, kind, endpoint });
         }
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        tables.add_host(ip("192.0.2.1"));
-        tables.add_endpoint_address(ip("10.0.0.1"), 1, false);
-        tables.add_endpoint_address(ip("10.0.0.2"), 2, false);
-        tables.add_endpoint_address(ip("fe80::1"), 1, false);
-        tables.add_endpoint_address(ip("fe80::1"), 2, false);
-        tables.add_endpoint_address(ip("10.9.9.9"), 2, true);
-        tables.add_retired_address(ip("10.9.9.8"), 1, TIME - 2);
-        tables.add_retired_address(ip("10.9.9.8"), 2, TIME - 1);
-        tables.add_retired_address(ip("10.9.9.7"), 2, TIME);
-        tables.add_retired_address(ip("10.0.0.1"), 2, TIME);
-        tables
+        links.add_host(ip("192.0.2.1"));
+        links.add_endpoint_address(ip("10.0.0.1"), 1, false);
+        links.add_endpoint_address(ip("10.0.0.2"), 2, false);
+        links.add_endpoint_address(ip("fe80::1"), 1, false);
+        links.add_endpoint_address(ip("fe80::1"), 2, false);
+        links.add_endpoint_address(ip("10.9.9.9"), 2, true);
+        links.add_retired_address(ip("10.9.9.8"), 1, TIME - 2);
+        links.add_retired_address(ip("10.9.9.8"), 2, TIME - 1);
+        links.add_retired_address(ip("10.9.9.7"), 2, TIME);
+        links.add_retired_address(ip("10.0.0.1"), 2, TIME);
+        links
     }
 
     fn flow(kind: u8, point: Option<u8>, reason: Option<u8>, endpoint: u16, ends: Option<(&str, &str)>) -> Flow {
@@ -277,7 +280,7 @@ mod tests {
     fn ends_and_direction_follow_hooks() {
         use Direction::{Egress, Ingress, Unknown};
         let symbols = Symbols::default();
-        let tables = Snapshot::from(tables(&symbols));
+        let names = NameSnapshot::from(links(&symbols));
         let ends = |source, destination| Some((source, destination));
         for (row, (flow, source, destination, direction, is_new_address)) in [
             // From an endpoint with its own address, and the reply at its other hook.
@@ -320,7 +323,7 @@ mod tests {
         .enumerate()
         {
             let mut flow = flow;
-            let is_new = enrich(&mut flow, &tables).is_new_address;
+            let is_new = enrich(&mut flow, &names).is_new_address;
             let text =
                 |end: eyepiece_flow::flow::End| format!("{} {} {}", end.endpoint, symbols.text(end.name), end.identity);
             let found = (text(flow.source), text(flow.destination), flow.direction, is_new);
@@ -334,7 +337,7 @@ mod tests {
         let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some(("10.0.0.1", "9.9.9.9")));
         flow.source.identity = 4711;
         flow.destination.identity = 6;
-        enrich(&mut flow, &tables(&symbols).into());
+        enrich(&mut flow, &links(&symbols).into());
         assert_eq!((flow.source.identity, flow.destination.identity), (4711, 6));
     }
 
@@ -343,14 +346,14 @@ mod tests {
         let symbols = Symbols::default();
         let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some(("10.7.7.7", "9.9.9.9")));
         flow.traffic = None;
-        assert_eq!(enrich(&mut flow, &tables(&symbols).into()), Enriched::default());
+        assert_eq!(enrich(&mut flow, &links(&symbols).into()), Enriched::default());
     }
 
     #[test]
     fn other_datapaths_use_addresses_alone() {
         use Direction::{Egress, Ingress};
         let symbols = Symbols::default();
-        let tables = Snapshot::from(tables(&symbols));
+        let names = NameSnapshot::from(links(&symbols));
         let text =
             |end: eyepiece_flow::flow::End| format!("{} {} {}", end.endpoint, symbols.text(end.name), end.identity);
         for (source, destination, ends, direction) in [
@@ -361,13 +364,13 @@ mod tests {
         ] {
             let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some((source, destination)));
             flow.traffic = None;
-            assert_eq!(enrich(&mut flow, &tables), Enriched::default());
+            assert_eq!(enrich(&mut flow, &names), Enriched::default());
             assert_eq!([text(flow.source), text(flow.destination)], ends, "{source}");
             assert_eq!(flow.direction, direction, "{source}");
         }
         let mut flow = flow(EVENT_TRACE, FROM, NEW, 1, Some(("10.0.0.1", "9.9.9.9")));
         (flow.traffic, flow.source.identity, flow.destination.identity) = (None, 5, 2);
-        enrich(&mut flow, &tables);
+        enrich(&mut flow, &names);
         assert_eq!([text(flow.source), text(flow.destination)], ["1 a 5", "0 world 2"]);
     }
 }

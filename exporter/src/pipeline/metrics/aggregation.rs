@@ -18,7 +18,7 @@ use super::metric_contexts::{Contexts, EndContexts, LabelSet, MetricContexts};
 use super::series::{SeriesLeases, Slot, Table};
 use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, PointNames, Snapshot};
 use super::view::{Members, SeriesKey, Tables, View, interface_name};
-use crate::metadata::Snapshot as NameSnapshot;
+use crate::metadata::NameSnapshot;
 
 /// Default limit of a metric's series: that of OpenTelemetry's SDKs.
 pub const MAX_SERIES: usize = 2000;
@@ -43,7 +43,7 @@ pub struct Config {
     pub idle_expiry: Duration,
     /// The same for one that has a name or interface which is gone; at least the time between two exports.
     pub gone_expiry: Duration,
-    /// What splits `hubble.flow.io` and `hubble.flow.packets` beside the ends.
+    /// The labels of `hubble.flow.io` and `hubble.flow.packets` beside the ends.
     pub flow_detail: FlowDetail,
 }
 

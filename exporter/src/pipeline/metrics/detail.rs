@@ -3,6 +3,7 @@
 use eyepiece_config::{FlowDetail, Naming};
 use eyepiece_flow::event::Transport;
 use eyepiece_flow::flow::{Flow, L4};
+use eyepiece_flow::protocol;
 
 /// Names of transports by their number in the word: in OpenTelemetry's convention, and in Hubble's `protocol` label.
 const TRANSPORTS: [(&str, &str); 8] = [
@@ -79,13 +80,13 @@ pub(super) fn flow_word(detail: FlowDetail, flow: &Flow) -> u32 {
 /// Returns the word of the key of packets without an event.
 pub(super) const fn totals_word(detail: FlowDetail, transport: &Transport) -> u32 {
     let number = match transport.protocol {
-        6 => 1,
-        17 => 2,
-        132 => 3,
-        1 => 4,
-        58 => 5,
-        112 => 6,
-        2 => 7,
+        protocol::TCP => 1,
+        protocol::UDP => 2,
+        protocol::SCTP => 3,
+        protocol::ICMP => 4,
+        protocol::ICMPV6 => 5,
+        protocol::VRRP => 6,
+        protocol::IGMP => 7,
         _ => 0,
     };
     word(detail, number, transport.ports, transport.is_reply)

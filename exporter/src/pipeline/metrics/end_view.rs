@@ -11,7 +11,7 @@ use super::ends::{PackedAddress, PackedEnd, PackedValue};
 use super::metric_contexts::{Contexts, EndContexts};
 use crate::metadata::context_names::ContextNames;
 use crate::metadata::entity_labels::EntityLabels;
-use crate::metadata::{Snapshot, WantedTexts};
+use crate::metadata::{NameSnapshot, WantedTexts};
 
 /// How a view names one end.
 #[derive(Debug)]
@@ -61,15 +61,28 @@ impl EndView {
         end: &End,
         direction: Direction,
         address: Option<&IpAddr>,
-        names: &Snapshot,
+        names: &NameSnapshot,
     ) -> PackedEnd {
-        let (contexts, names) = match end.entity {
-            0 => (&self.without_entity, ContextNames::NONE),
-            entity => (&self.contexts, names.context_names(entity)),
-        };
+        let (contexts, names) = self.texts(end, names);
         let value = contexts.of(direction).packed(end, address.is_some(), names);
         let labels = self.place.map_or(Symbol::EMPTY, |place| names.labels(place));
         PackedEnd { value, labels, address: self.address(value, address) }
+    }
+
+    /// The value of an end, which has neither labels nor an address.
+    #[inline]
+    pub(super) fn value(&self, end: &End, direction: Direction, names: &NameSnapshot) -> PackedValue {
+        let (contexts, names) = self.texts(end, names);
+        contexts.of(direction).packed(end, false, names)
+    }
+
+    /// The contexts of an end, and the texts of its entity.
+    #[inline]
+    fn texts<'a>(&'a self, end: &End, names: &'a NameSnapshot) -> (&'a EndContexts, &'a ContextNames) {
+        match end.entity {
+            0 => (&self.without_entity, ContextNames::NONE),
+            entity => (&self.contexts, names.context_names(entity)),
+        }
     }
 
     /// The end of a flow that carries its entity, and what keeps its texts alive.

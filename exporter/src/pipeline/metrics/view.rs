@@ -18,7 +18,7 @@ use super::ends::{ContextLabels, PackedEnds, Projection, Value};
 use super::labels::{PackedLabels, interface_labels};
 use super::metric_contexts::{Contexts, EndContexts};
 use super::series::{NONE, SeriesLeases, Table};
-use crate::metadata::{Snapshot, Tables as Links, WantedTexts};
+use crate::metadata::{LinkTables, NameSnapshot, WantedTexts};
 
 /// Key of a series in a metric with contexts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub(super) struct Tables {
     /// Has the names of ends, which new series hold.
     pub(super) symbols: Symbols,
     /// The names that the events refer to.
-    pub(super) names: Arc<Snapshot>,
+    pub(super) names: Arc<NameSnapshot>,
     /// Arrival time of the current events, ns since the Unix epoch.
     pub(super) now: u64,
     pub(super) drop: Table<SeriesKey>,
@@ -99,7 +99,7 @@ impl Tables {
 }
 
 /// Returns the present name of an interface.
-pub(super) fn interface_name(links: &Links, ifindex: u32) -> Option<Arc<Lease>> {
+pub(super) fn interface_name(links: &LinkTables, ifindex: u32) -> Option<Arc<Lease>> {
     links.name(links.interface(ifindex).name).map(Arc::clone)
 }
 
@@ -197,15 +197,29 @@ impl View {
         if !self.members.count(labels, packets | bytes != 0) {
             return;
         }
-        let is_carried = flow.metadata.is_some();
-        // The texts live until the flow is counted.
-        let (ends, _leases) = if is_carried {
-            let (ends, leases) = self.carried_ends(&tables.symbols, flow);
-            (ends, Some(leases))
+        if flow.metadata.is_some() {
+            return self.count_carried(tables, flow, labels, (packets, bytes));
+        }
+        let ends = [&flow.source, &flow.destination];
+        let ends = if self.is_wide {
+            self.ends(&tables.names, ends, flow.direction, addresses(flow))
         } else {
-            (self.ends(&tables.names, [&flow.source, &flow.destination], flow.direction, addresses(flow)), None)
+            self.narrow_ends(&tables.names, ends, flow.direction)
         };
-        let key = PlanKey { ends, labels };
+        self.add(tables, flow, PlanKey { ends, labels }, false, (packets, bytes));
+    }
+
+    /// Counts a flow that carries its entities.
+    #[cold]
+    fn count_carried(&mut self, tables: &mut Tables, flow: &Flow, labels: PackedLabels, counts: (u64, u64)) {
+        // The texts live until the flow is counted.
+        let (ends, _leases) = self.carried_ends(&tables.symbols, flow);
+        self.add(tables, flow, PlanKey { ends, labels }, true, counts);
+    }
+
+    /// Adds a flow to the series of its key.
+    #[inline]
+    fn add(&mut self, tables: &mut Tables, flow: &Flow, key: PlanKey, is_carried: bool, (packets, bytes): (u64, u64)) {
         let now = tables.now;
         let plan = match self.plans.get(&key) {
             Some(plan) => *plan,
@@ -263,7 +277,7 @@ impl View {
     #[inline]
     fn ends(
         &self,
-        names: &Snapshot,
+        names: &NameSnapshot,
         ends: [&End; 2],
         direction: Direction,
         addresses: [Option<&IpAddr>; 2],
@@ -271,6 +285,15 @@ impl View {
         let source = self.source.pack(ends[0], direction, addresses[0], names);
         let destination = self.destination.pack(ends[1], direction, addresses[1], names);
         PackedEnds::new([source, destination], self.direction(direction), self.is_wide)
+    }
+
+    /// The ends, if keys have neither labels nor addresses.
+    #[inline]
+    fn narrow_ends(&self, names: &NameSnapshot, [source, destination]: [&End; 2], direction: Direction) -> PackedEnds {
+        PackedEnds::narrow([
+            self.source.value(source, direction, names),
+            self.destination.value(destination, direction, names),
+        ])
     }
 
     /// The ends of a flow that carries their entities, and what keeps their texts alive.

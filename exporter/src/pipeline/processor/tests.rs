@@ -17,7 +17,7 @@ use eyepiece_wire::{Hook, InterfaceKind, Process};
 use super::{Deps, Pipeline};
 use crate::metadata::provider::{Change, ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::Registry;
-use crate::metadata::{InterfaceInfo, Publisher, Tables, WantedTexts};
+use crate::metadata::{InterfaceInfo, LinkTables, Publisher, WantedTexts};
 use crate::pipeline::Sink;
 use crate::pipeline::metrics::{Aggregation, Config};
 use crate::source::{Source, Waker};
@@ -102,7 +102,7 @@ pub(super) fn build(
         learn: Box::new(|_, _, _| {}),
         learn_process: Box::new(|_| {}),
         aggregation: Aggregation::new(Config::default(), 0),
-        hooks: Vec::new(),
+        event_handlers: Vec::new(),
         sinks,
         telemetry: Telemetry::default(),
         now,
@@ -111,12 +111,12 @@ pub(super) fn build(
 
 /// Publishes endpoints by interface.
 fn publish(publisher: &Publisher, symbols: &Symbols, names: &[(u32, &str)]) {
-    let mut tables = Tables::new(symbols);
+    let mut links = LinkTables::new(symbols);
     for &(ifindex, name) in names {
-        let info = InterfaceInfo { name: tables.intern(name), kind: InterfaceKind::Endpoint, endpoint: ifindex as u16 };
-        tables.add_interface(ifindex, info);
+        let info = InterfaceInfo { name: links.intern(name), kind: InterfaceKind::Endpoint, endpoint: ifindex as u16 };
+        links.add_interface(ifindex, info);
     }
-    publisher.publish(tables);
+    publisher.publish(links);
 }
 
 /// Counts a packet of the endpoint with this interface and sends it to the sinks. Returns the endpoint's name.
@@ -209,7 +209,7 @@ fn events_before_error_are_counted() {
 #[test]
 fn process_names_flows_that_follow() {
     let (symbols, stuck) = (Symbols::default(), Stuck::default());
-    let publisher = Publisher::new(Tables::new(&symbols));
+    let publisher = Publisher::new(LinkTables::new(&symbols));
     let registry = Registry::new(symbols.clone(), publisher.clone(), WantedTexts::default());
     let (_, mut pipeline) = pipeline(&publisher, &symbols, vec![Box::new(stuck.clone())]);
     pipeline.learn_process = Box::new(move |process| {

@@ -16,7 +16,7 @@ use super::Pipeline;
 use super::tests::{Stuck, build};
 use crate::metadata::provider::{Change, ChangeReceiver as _, Condition, Entity, Key, Provider, Target};
 use crate::metadata::registry::Registry;
-use crate::metadata::{InterfaceInfo, Publisher, Tables, WantedTexts};
+use crate::metadata::{InterfaceInfo, LinkTables, Publisher, WantedTexts};
 use crate::source::{Source, Waker};
 
 /// Two endpoints, and their network namespaces.
@@ -62,6 +62,8 @@ struct Bench {
 
 impl Bench {
     fn new(condition: Condition) -> Self {
+        // Tests may share a thread.
+        NOW.set(1_000);
         let (symbols, publisher, stuck) = (Symbols::default(), Publisher::default(), Stuck::default());
         let registry = Registry::new(symbols.clone(), publisher.clone(), WantedTexts::default());
         let silent = || Silent { waker: Waker::new().unwrap(), wait: Duration::ZERO, is_broken: false };
@@ -76,14 +78,21 @@ impl Bench {
 
     /// Publishes endpoints, each with the address 10.0.0.ENDPOINT.
     fn links(&self, endpoints: &[(u16, u32)]) {
-        let mut tables = Tables::new(&self.symbols);
+        self.links_with(endpoints, endpoints);
+    }
+
+    /// Publishes endpoints, of which some have their address.
+    fn links_with(&self, endpoints: &[(u16, u32)], listed: &[(u16, u32)]) {
+        let mut links = LinkTables::new(&self.symbols);
         for &(endpoint, inode) in endpoints {
-            let (name, kind) = (tables.intern(&format!("veth{endpoint}")), InterfaceKind::Endpoint);
-            tables.add_interface(endpoint.into(), InterfaceInfo { name, kind, endpoint });
-            tables.add_namespace(inode, endpoint);
-            tables.add_endpoint_address([10, 0, 0, endpoint as u8].into(), endpoint, false);
+            let (name, kind) = (links.intern(&format!("veth{endpoint}")), InterfaceKind::Endpoint);
+            links.add_interface(endpoint.into(), InterfaceInfo { name, kind, endpoint });
+            links.add_namespace(inode, endpoint);
         }
-        self.publisher.publish(tables);
+        for &(endpoint, _) in listed {
+            links.add_endpoint_address([10, 0, 0, endpoint as u8].into(), endpoint, false);
+        }
+        self.publisher.publish(links);
     }
 
     /// Lets the pipeline read, after the registry has published.
@@ -99,11 +108,23 @@ impl Bench {
 
     /// A packet that an endpoint sends to the world.
     fn send(&mut self, (endpoint, _): (u16, u32)) {
-        let mut flow = Flow::empty(EventType { kind: EVENT_TRACE, subtype: 5 });
-        (flow.verdict, flow.datapath_endpoint, flow.observation_point) = (Verdict::Forwarded, endpoint, Some(5));
-        flow.ip = Some(sample::ip([10, 0, 0, endpoint as u8], [192, 0, 2, 1]));
-        flow.traffic = Some(sample::traffic(Hook::FromEndpoint, (endpoint.into(), 0), (1, 64)));
-        self.pipeline.rare_flow(flow);
+        self.pass(5, endpoint, [10, 0, 0, endpoint as u8], [192, 0, 2, 1]);
+    }
+
+    /// A packet of an endpoint that reaches another one.
+    fn deliver(&mut self, (from, _): (u16, u32), (to, _): (u16, u32)) {
+        self.pass(0, to, [10, 0, 0, from as u8], [10, 0, 0, to as u8]);
+    }
+
+    /// A packet at an observation point of an endpoint.
+    fn pass(&mut self, point: u8, endpoint: u16, source: [u8; 4], destination: [u8; 4]) {
+        let mut flow = Flow::empty(EventType { kind: EVENT_TRACE, subtype: point });
+        (flow.verdict, flow.datapath_endpoint, flow.observation_point) = (Verdict::Forwarded, endpoint, Some(point));
+        flow.time = NOW.get() * 1_000_000;
+        flow.ip = Some(sample::ip(source, destination));
+        let hook = if point == 0 { Hook::ToEndpoint } else { Hook::FromEndpoint };
+        flow.traffic = Some(sample::traffic(hook, (endpoint.into(), 0), (1, 64)));
+        self.pipeline.handle_slow_path_flow(flow);
     }
 
     /// Packets of an endpoint that no event carried.
@@ -151,6 +172,47 @@ fn new_endpoint_waits_for_name() {
     assert_eq!((bench.take(), bench.source.wait), (vec!["job".to_owned()], Duration::from_secs(1)));
     bench.send(job);
     assert_eq!(bench.take(), ["job"]);
+}
+
+#[test]
+fn packet_at_peer_waits_for_sender() {
+    let mut bench = Bench::new(Condition::Current);
+    let [web, job] = ENDPOINTS;
+    bench.name(web, "web");
+    bench.links_with(&ENDPOINTS, &[web]);
+    bench.read();
+    bench.send(job);
+    bench.deliver(job, web);
+    bench.name(job, "job");
+    bench.read();
+    assert_eq!(bench.take(), ["job"]);
+    // Named, but its address is not listed yet.
+    bench.deliver(job, web);
+    bench.read();
+    assert_eq!(bench.take(), <[&str; 0]>::default());
+    bench.links(&ENDPOINTS);
+    bench.read();
+    assert_eq!(bench.take(), ["job", "job"]);
+}
+
+#[test]
+fn unlisted_address_delays_once() {
+    let mut bench = Bench::new(Condition::Current);
+    let [web, job] = ENDPOINTS;
+    bench.name(web, "web");
+    bench.name(job, "job");
+    bench.links_with(&ENDPOINTS, &[web]);
+    bench.read();
+    bench.send(job);
+    bench.deliver(job, web);
+    for (time, expected) in [(1_499, vec!["job"]), (1_500, vec!["world"])] {
+        NOW.set(time);
+        bench.read();
+        assert_eq!(bench.take(), expected, "{time}");
+    }
+    bench.send(job);
+    bench.deliver(job, web);
+    assert_eq!(bench.take(), ["job", "world"]);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use eyepiece_config::{format_duration, format_seconds};
 use eyepiece_semconv::{attribute, metric};
 
-use super::table::{grouped, kinds, printable, section};
+use super::table::{kinds, printable, section};
+use crate::support::digits::grouped;
 use crate::support::status::{
     ConnectionStatus, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, NodeStatus, ProviderStatus,
     SampleStatus, Status, ThreadsStatus,

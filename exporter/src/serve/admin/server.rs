@@ -52,12 +52,12 @@ pub struct Config {
 /// The longest text that /lookup looks for.
 const MAX_QUERY: usize = 512;
 
-/// What the endpoint serves. Called on the admin thread, once per request.
+/// The documents that the endpoint serves. Called on the admin thread, once per request.
 pub trait Documents: Send + Sync + 'static {
     /// The current status.
     fn status(&self) -> Status;
 
-    /// What is known of an address or a name.
+    /// Returns the entries of an address or a name.
     fn lookup(&self, query: &str) -> Lookup {
         Lookup { query: query.to_owned(), ..Lookup::default() }
     }

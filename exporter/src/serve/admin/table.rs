@@ -36,19 +36,6 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// Formats a number with a comma between groups of three digits.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Formats a number and its noun: `1 uplink`, `2 uplinks`.
 pub(crate) fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
@@ -61,16 +48,7 @@ pub(crate) fn kinds(endpoints: u64, uplinks: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{grouped, kinds};
-
-    #[test]
-    fn digits_are_grouped_by_three() {
-        for (number, text) in
-            [(0, "0"), (999, "999"), (1000, "1,000"), (123_456, "123,456"), (u64::MAX, "18,446,744,073,709,551,615")]
-        {
-            assert_eq!(grouped(number), text);
-        }
-    }
+    use super::kinds;
 
     #[test]
     fn interfaces_are_counted_by_kind() {

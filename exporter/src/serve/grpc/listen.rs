@@ -47,11 +47,8 @@ impl fmt::Display for Address {
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum BindError {
     /// A unix socket.
-    #[error("cannot listen on unix://{source}")]
-    Unix {
-        #[from]
-        source: ListenError,
-    },
+    #[error(transparent)]
+    Unix(#[from] ListenError),
     /// An IP address.
     #[error("cannot listen on {address}: {source}{owner}")]
     Tcp {

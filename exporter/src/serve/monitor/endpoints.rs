@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::notification::{Address, Endpoint, Notification};
 use super::notifier::Notifier;
 use crate::metadata::provider::Entity;
-use crate::metadata::{Publisher, Reader, Snapshot};
+use crate::metadata::{NameSnapshot, Publisher, Reader};
 use crate::support::lock::lock;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
@@ -140,7 +140,7 @@ impl State {
 }
 
 /// The entity of an endpoint: by its network namespace, else by an address that is configured there, as in flows.
-fn entity_of(names: &Snapshot, endpoint: u16, addresses: &[IpAddr]) -> Option<Arc<Entity>> {
+fn entity_of(names: &NameSnapshot, endpoint: u16, addresses: &[IpAddr]) -> Option<Arc<Entity>> {
     let by_address = || addresses.iter().find_map(|address| names.entity_at_address_of(endpoint, address, None));
     let link = names.entity_of_endpoint(endpoint).or_else(by_address)?;
     names.entities().entity(link.entity).cloned()

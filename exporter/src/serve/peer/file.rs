@@ -22,7 +22,7 @@ pub(super) enum FileError {
     Read { path: PathBuf, source: io::Error },
     #[error("invalid line {line} of {}: {cause}; expected name=address, such as b=10.0.0.2:4244, or a comment with #", path.display())]
     Line { path: PathBuf, line: usize, cause: String },
-    #[error("{} has more than {limit}", path.display())]
+    #[error("cannot use {}: it has more than {limit}", path.display())]
     TooLarge { path: PathBuf, limit: String },
 }
 
@@ -129,12 +129,14 @@ mod tests {
             ("b=1.2.3.4\nb=1.2.3.5", &format!("invalid line 2 of /p: \"b\" is in line 1 too; {FORM}")),
             (
                 "b=1.2.3.4:0",
-                &format!("invalid line 1 of /p: \"b=1.2.3.4:0\" has the port \"0\", which is none; {FORM}"),
+                &format!(
+                    "invalid line 1 of /p: \"b=1.2.3.4:0\" has the invalid port \"0\": expected 1 to 65535; {FORM}"
+                ),
             ),
         ] {
             assert_eq!(parsed(text), *expected, "{text:?}");
         }
         let many: String = (0..=super::MAX_PEERS).map(|number| format!("n{number}=h\n")).collect();
-        assert_eq!(parsed(&many), "/p has more than 16384 nodes");
+        assert_eq!(parsed(&many), "cannot use /p: it has more than 16384 nodes");
     }
 }

@@ -1,7 +1,7 @@
 //! The source `cilium-monitor`: reads the monitor 1.2 socket of a running Cilium agent, and reconnects after every end.
 //!
-//! An agent does not count events that it has while no client is connected. Counted are: interruptions by reason, the
-//! time without a connection, the bytes of truncated messages, and one lost event for each of those messages.
+//! An agent does not count events that it has while no client is connected. The source counts interruptions by reason,
+//! the time without a connection, the bytes of truncated messages, and one lost event for each of those messages.
 //!
 //! CPU numbers have 16 bits here. Other ones, which no kernel has, become CPU 0 for events, none for losses.
 
@@ -24,20 +24,18 @@ use self::connection::Reason;
 use self::status::View;
 use super::buffer::Buffer;
 use super::{Halt, Source, Waker, wait};
-use crate::source::connection_log;
 use crate::source::connection_log::ReconnectLog;
 use crate::source::connection_metrics::ConnectionMetrics;
+pub use crate::support::backoff::STABLE_AFTER;
 use crate::support::backoff::{Backoff, RECONNECT};
 use crate::support::clock::unix_now;
 use crate::support::file_watch::PathWatcher;
 use crate::support::telemetry::Telemetry;
 
 /// Reads of the socket per call, some 4 MiB: bounds the pipeline's reaction to commands to a few milliseconds.
-const FILLS: usize = 16;
+const MAX_READS: usize = 16;
 /// The longest time from a message's first byte to its last: an agent writes each in one call.
 pub const STALL: Duration = Duration::from_secs(10);
-/// A connection that lasted this long is stable: only after such a one the next attempt is immediate.
-pub const STABLE_AFTER: Duration = connection_log::STABLE_AFTER;
 
 /// Configuration of the source.
 #[derive(Clone, Debug)]
@@ -268,10 +266,10 @@ impl CiliumMonitor {
         connected.partial.is_some_and(|since| since.elapsed() >= self.config.stall)
     }
 
-    /// Reads and decodes until the socket is empty, or [`FILLS`] times.
+    /// Reads and decodes until the socket is empty, or [`MAX_READS`] times.
     fn take_all(&mut self, sink: &mut dyn FnMut(&Event<'_>)) -> usize {
         let mut count = 0;
-        for _ in 0..FILLS {
+        for _ in 0..MAX_READS {
             let State::Connected(connected) = &mut self.state else { return count };
             match self.buffer.fill(&mut connected.stream) {
                 Ok(0) => {

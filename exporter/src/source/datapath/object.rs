@@ -39,7 +39,7 @@ pub(super) const TRACEPOINTS: [(&str, &str); 2] =
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum LoadError {
     /// The kernel is too old.
-    #[error("kernel {release} is too old: eyepiece needs {major}.{minor} or later")]
+    #[error("cannot use kernel {release}: eyepiece needs {major}.{minor} or later")]
     OldKernel { release: String, major: u32, minor: u32 },
     /// A privilege is missing.
     #[error("loading kernel programs needs root, or the capabilities BPF, NET_ADMIN and PERFMON: {what}")]
@@ -51,7 +51,7 @@ pub enum LoadError {
     #[error("cannot load the kernel programs: {source}")]
     Object { source: EbpfError },
     /// The kernel refused a program.
-    #[error("the kernel refused program {name}: {message}")]
+    #[error("cannot load program {name}: {message}")]
     Program {
         /// The program.
         name: &'static str,

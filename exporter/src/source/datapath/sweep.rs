@@ -20,7 +20,7 @@ use eyepiece_wire::{Connection, Counter, Key4, Key6, SWEEP_BATCH, SWEEP_KILL, SW
 use self::counter_maps::CounterMaps;
 use self::criteria::Criteria;
 use self::key::ConnectionKey;
-use self::totals::{Ends, push, remainder};
+use self::totals::{EntryOwner, push, remainder};
 use super::kernel_names::KernelNames;
 use super::presence::Presence;
 use super::privileges;
@@ -121,7 +121,7 @@ impl Sweeper {
 /// Entries of one table that need an action.
 struct Scan<K> {
     /// Entries to take totals of.
-    take: Vec<(K, Ends)>,
+    take: Vec<(K, EntryOwner)>,
     kill: Vec<(K, u64)>,
     /// As `kill`, because their interface is gone.
     orphans: Vec<(K, u64)>,
@@ -245,10 +245,10 @@ impl Worker {
         for chunk in found.take.chunks(SWEEP_BATCH) {
             let items: Vec<_> = chunk.iter().map(|(key, _)| key.item(0)).collect();
             let items = run::<K>(program, SWEEP_TAKE, items)?;
-            for ((_, ends), item) in chunk.iter().zip(&items) {
+            for ((_, owner), item) in chunk.iter().zip(&items) {
                 let Some((key, taken, answered_by)) = K::taken(item) else { continue };
                 for (index, taken) in taken.iter().enumerate() {
-                    push(totals, (&key, ends), index, answered_by, taken);
+                    push(totals, (&key, owner), index, answered_by, taken);
                 }
             }
         }
@@ -299,7 +299,7 @@ fn scan<K: ConnectionKey>(
             // The next packet makes it anew, as a tunnel's.
             found.kill.push((*key, u64::MAX));
         } else if entry.half.iter().any(|half| criteria.is_due(entry, half)) {
-            found.take.push((*key, Ends::of(entry)));
+            found.take.push((*key, EntryOwner::of(entry)));
         }
     })?;
     failed.map(|()| found)

@@ -25,14 +25,14 @@ use crate::client::config::ClientConfig;
 use crate::client::error::{ClientError, status_text};
 use crate::client::hubble::Connection;
 use crate::source::Waker;
-use crate::source::connection_log::{ReconnectLog, STABLE_AFTER};
+use crate::source::connection_log::ReconnectLog;
 use crate::source::connection_metrics::ConnectionMetrics;
-use crate::support::backoff::{Backoff, RECONNECT};
+use crate::support::backoff::{Backoff, RECONNECT, STABLE_AFTER};
 use crate::support::clock::unix_now;
 use crate::support::lock::lock;
 
 /// The interval between polls of a server without entries.
-const EMPTY: Duration = Duration::from_millis(500);
+const EMPTY_RING_POLL: Duration = Duration::from_millis(500);
 
 /// The metrics, shared by both threads.
 #[derive(Clone)]
@@ -247,7 +247,7 @@ impl Follower {
                 // A server without status can still be followed.
                 Err(_) => return Ok(0),
             }
-            tokio::time::sleep(EMPTY).await;
+            tokio::time::sleep(EMPTY_RING_POLL).await;
         }
     }
 
@@ -320,21 +320,21 @@ impl Follower {
     }
 
     async fn message(&self, kind: Kind, message: &Bytes, window: &mut Window) {
-        let read = match messages::read(kind, message) {
-            Ok(read) => read,
+        let decoded = match messages::read(kind, message) {
+            Ok(decoded) => decoded,
             Err(error) => {
                 tracing::debug!(address = %self.address, %error, call = kind.path(), "cannot decode a message");
                 let item = Item::Undecodable { time: unix_now(), data: message.clone() };
                 return self.out.send(item).await;
             }
         };
-        match &read.what {
+        match &decoded.content {
             Content::Item(_) => {}
             Content::NodeStatus(event) => return self.nodes(event, window),
             Content::Nothing => return self.metrics.get().skipped("unknown_message"),
         }
         let now = Instant::now();
-        match window.offer(&read.offered(), now) {
+        match window.offer(&decoded.offered(), now) {
             Offer::New => {}
             // All streams of a server share one ring: only the flow stream reports gaps.
             Offer::NewBehindGap if kind != Kind::Flows => {}
@@ -342,13 +342,13 @@ impl Follower {
                 self.metrics.get().gap("passed_on");
                 tracing::warn!(
                     address = %self.address,
-                    node = read.offered().node,
+                    node = decoded.offered().node,
                     "the server's ring no longer has the events of the interruption: they are missed"
                 );
             }
             Offer::Seen => return self.metrics.get().skipped("seen_before"),
         }
-        if let Content::Item(item) = read.what {
+        if let Content::Item(item) = decoded.content {
             self.out.send(item).await;
         }
     }

@@ -33,8 +33,8 @@ impl Kind {
 }
 
 /// A decoded message.
-pub(super) struct Read {
-    pub(super) what: Content,
+pub(super) struct DecodedMessage {
+    pub(super) content: Content,
     node: String,
     time: u64,
     key: u128,
@@ -49,7 +49,7 @@ pub(super) enum Content {
     Nothing,
 }
 
-impl Read {
+impl DecodedMessage {
     /// The fields that the window needs.
     pub(super) fn offered(&self) -> Offered<'_> {
         Offered { node: &self.node, time: self.time, key: self.key, is_timed: self.is_timed }
@@ -69,7 +69,7 @@ struct Head {
 ///
 /// # Errors
 /// The bytes are no message.
-pub(super) fn read(kind: Kind, message: &[u8]) -> Result<Read, prost::DecodeError> {
+pub(super) fn read(kind: Kind, message: &[u8]) -> Result<DecodedMessage, prost::DecodeError> {
     match kind {
         Kind::Flows => flows(message),
         Kind::AgentEvents => {
@@ -87,19 +87,19 @@ pub(super) fn read(kind: Kind, message: &[u8]) -> Result<Read, prost::DecodeErro
     }
 }
 
-fn timed(event: Option<Observed>, node: String, time: u64, message: &[u8]) -> Read {
-    let what = event.map_or(Content::Nothing, |event| Content::Item(Item::Observed(Box::new(event))));
-    Read { what, node, time, key: hash(message), is_timed: true }
+fn timed(event: Option<Observed>, node: String, time: u64, message: &[u8]) -> DecodedMessage {
+    let content = event.map_or(Content::Nothing, |event| Content::Item(Item::Observed(Box::new(event))));
+    DecodedMessage { content, node, time, key: hash(message), is_timed: true }
 }
 
-fn flows(message: &[u8]) -> Result<Read, prost::DecodeError> {
+fn flows(message: &[u8]) -> Result<DecodedMessage, prost::DecodeError> {
     Ok(match decode::flows_response(message)? {
         FlowsResponse::Observed(Observed::Flow(flow)) => {
             let node = flow.metadata.as_ref().map(|metadata| metadata.node_name.clone()).unwrap_or_default();
             let (time, uuid) = (flow.time, u128::from_be_bytes(flow.uuid));
             let key = if uuid == 0 { hash(message) } else { uuid };
-            Read {
-                what: Content::Item(Item::Observed(Box::new(Observed::Flow(flow)))),
+            DecodedMessage {
+                content: Content::Item(Item::Observed(Box::new(Observed::Flow(flow)))),
                 node,
                 time,
                 key,
@@ -108,9 +108,9 @@ fn flows(message: &[u8]) -> Result<Read, prost::DecodeError> {
         }
         FlowsResponse::Observed(other) => {
             let Head { node_name, time } = Head::decode(message)?;
-            let what = Content::Item(Item::Observed(Box::new(other)));
-            Read {
-                what,
+            let content = Content::Item(Item::Observed(Box::new(other)));
+            DecodedMessage {
+                content,
                 node: node_name,
                 time: time.map_or(0, decode::nanoseconds),
                 key: hash(message),
@@ -122,8 +122,8 @@ fn flows(message: &[u8]) -> Result<Read, prost::DecodeError> {
     })
 }
 
-const fn none(what: Content) -> Read {
-    Read { what, node: String::new(), time: 0, key: 0, is_timed: false }
+const fn none(content: Content) -> DecodedMessage {
+    DecodedMessage { content, node: String::new(), time: 0, key: 0, is_timed: false }
 }
 
 /// A 128-bit hash of a message: collisions within a window are practically impossible.

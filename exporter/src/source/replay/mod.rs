@@ -61,13 +61,13 @@ pub struct Deps<'a> {
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum ReplayError {
     /// The file cannot be opened or read.
-    #[error("replay.path: {path}: {source}")]
+    #[error("cannot read the recording {path} (replay.path): {source}")]
     Open { path: String, source: io::Error },
     /// The file is no recording.
-    #[error("replay.path: {path}: {source}")]
+    #[error("invalid recording {path}: {source}")]
     Head { path: String, source: HeadError },
     /// The program was shut down before the first bytes came.
-    #[error("replay.path: shut down before its first bytes arrived")]
+    #[error("cannot read the recording (replay.path): shut down before its first bytes arrived")]
     Interrupted,
 }
 
@@ -138,14 +138,13 @@ pub fn build(config: &Config, deps: Deps<'_>) -> Result<(Replay, Controls), Repl
 /// # Errors
 /// The error, with the path.
 pub fn check(path: &str) -> Result<(), String> {
-    let of_path = |error: &dyn std::fmt::Display| format!("{path}: {error}");
     if path == STDIN || std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
         return Ok(());
     }
     let mut head = Vec::new();
     let read = File::open(path).and_then(|file| file.take(format::HEAD as u64).read_to_end(&mut head));
-    read.map_err(|error| of_path(&error))?;
-    format::check_head(&head).map_err(|error| of_path(&error))
+    read.map_err(|error| format!("cannot read {path}: {error}"))?;
+    format::check_head(&head).map_err(|error| format!("invalid recording {path}: {error}"))
 }
 
 fn open(path: &str) -> io::Result<File> {
@@ -312,7 +311,7 @@ impl Replay {
 fn learn(path: &str, record: &Record<'_>, symbols: &Symbols, publisher: &Publisher, names: &RecordedNames) {
     match record {
         Record::Metadata(bytes) => match recorded::read(bytes, symbols) {
-            Some(tables) => publisher.publish(tables),
+            Some(links) => publisher.publish(links),
             None => tracing::warn!("{path}: cannot read metadata of a later version; names may be missing"),
         },
         Record::Reason { number, name } => names.learn_reason(*number, name),

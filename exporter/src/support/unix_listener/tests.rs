@@ -190,7 +190,7 @@ async fn lock_held_names_the_socket() {
     let (folder, path) = place();
     let _other = file_lock::take(folder.path().join("a.sock.lock")).unwrap();
     let error = config(&path).listen().await.unwrap_err();
-    let expected = format!("{0}: cannot prepare the socket: another process holds {0}.lock", path.display());
+    let expected = format!("cannot listen on {0}: another process holds {0}.lock", path.display());
     assert_eq!(error.to_string(), expected);
 }
 

@@ -5,9 +5,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use eyepiece::metadata::{Publisher, Reader, Tables};
+use eyepiece::metadata::{LinkTables, Publisher, Reader};
 use eyepiece::source::datapath::links;
-use eyepiece::source::datapath::links::{Config, Link, LinkEvent, Links};
+use eyepiece::source::datapath::links::{Config, Link, LinkEvent};
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece_flow::interner::Symbols;
 
@@ -72,7 +72,7 @@ impl Drop for Other {
 
 /// A watcher, what it reported so far, and its snapshots.
 pub(crate) struct Watched {
-    pub(crate) links: Links,
+    pub(crate) links: links::Links,
     pub(crate) symbols: Symbols,
     pub(crate) reader: Reader,
     /// The current state from the events, by name.
@@ -94,7 +94,7 @@ impl Watched {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let symbols = Symbols::default();
-        let publisher = Publisher::new(Tables::new(&symbols));
+        let publisher = Publisher::new(LinkTables::new(&symbols));
         let links = links::build(runtime.handle(), config, symbols.clone(), publisher.clone(), &Telemetry::default())
             .expect("a watcher");
         let reader = publisher.reader();

@@ -214,8 +214,8 @@ fn addresses_behind_endpoints() {
         let (first, second) = (one.inode(), two.inode());
         let id = watched.link("veth-c").endpoint;
         watched.until("namespaces", move |watched| {
-            let tables = watched.reader.refresh().links();
-            (tables.namespace(first), tables.namespace(second)) == (Some(0), Some(id))
+            let links = watched.reader.refresh().links();
+            (links.namespace(first), links.namespace(second)) == (Some(0), Some(id))
         });
     });
 }

@@ -147,7 +147,7 @@ async fn address_in_use_is_named() {
     let server = Setup { listen, ..Setup::default() }.start().await;
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o660);
     let error = config(vec![unix(&path)]).bind().await.err().unwrap().to_string();
-    assert!(error.starts_with(&format!("cannot listen on unix://{}: process ", path.display())), "{error}");
+    assert!(error.starts_with(&format!("cannot listen on {}: process ", path.display())), "{error}");
     let taken = server.tcp();
     let error = config(vec![Bind::Tcp(taken)]).bind().await.err().unwrap().to_string();
     assert!(error.starts_with(&format!("cannot listen on {taken}: ")), "{error}");

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use eyepiece::metadata::{Publisher, Tables};
+use eyepiece::metadata::{LinkTables, Publisher};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::Aggregation;
 use eyepiece::pipeline::{Deps, Handle, metrics};
@@ -159,12 +159,12 @@ impl Server {
             source: Box::new(Tap::new(Box::new(source), &fanout, inbox)),
             producer: Producer::default(),
             source_kind: "test",
-            names: Publisher::new(Tables::new(&Symbols::default())).reader(),
+            names: Publisher::new(LinkTables::new(&Symbols::default())).reader(),
             symbols: Symbols::default(),
             learn: Box::new(|_, _: IpAddr, _| {}),
             learn_process: Box::new(|_| {}),
             aggregation: Aggregation::new(metrics::Config::default(), 1),
-            hooks: Vec::new(),
+            event_handlers: Vec::new(),
             sinks: Vec::new(),
             telemetry: telemetry.clone(),
             now: || 1,

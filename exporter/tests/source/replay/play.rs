@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use eyepiece::metadata::{Publisher, Tables};
+use eyepiece::metadata::{LinkTables, Publisher};
 use eyepiece::source::replay::{Config, Controls, Deps, Replay, ReplayError};
 use eyepiece::source::{Halt, Source as _, Waker, replay};
 use eyepiece::support::telemetry::Telemetry;
@@ -38,7 +38,7 @@ pub(crate) fn open(path: &Path, speed: f64) -> Result<Played, ReplayError> {
 
 fn open_until(path: &Path, speed: f64, leave: &Halt) -> Result<Played, ReplayError> {
     let (symbols, telemetry) = (Symbols::default(), Telemetry::default());
-    let publisher = Publisher::new(Tables::new(&symbols));
+    let publisher = Publisher::new(LinkTables::new(&symbols));
     let parts = Deps { symbols: symbols.clone(), publisher: publisher.clone(), telemetry: &telemetry, shutdown: leave };
     let (mut replay, controls) = replay::build(&Config { path: path.display().to_string(), speed }, parts)?;
     replay.start().expect("start");
@@ -127,16 +127,10 @@ fn other_files_are_refused_by_name() {
     assert!(matches!(open(&path, 0.0), Err(ReplayError::Open { .. })));
     std::fs::write(&path, "[source]\nkind = \"replay\"\n").expect("a file");
     let error = open(&path, 0.0).err().expect("an error").to_string();
-    assert_eq!(
-        error,
-        format!("replay.path: {}: invalid recording: expected a file of eyepiece record", path.display())
-    );
+    assert_eq!(error, format!("invalid recording {}: expected a file of eyepiece record", path.display()));
     std::fs::write(&path, &format::head()[..9]).expect("a file");
     let error = open(&path, 0.0).err().expect("an error").to_string();
-    assert_eq!(
-        error,
-        format!("replay.path: {}: invalid recording: expected a head of 16 bytes, found 9", path.display())
-    );
+    assert_eq!(error, format!("invalid recording {}: expected a head of 16 bytes, found 9", path.display()));
 }
 
 #[test]
@@ -159,10 +153,10 @@ fn snapshot_precedes_its_events() {
     let mut names = Vec::new();
     while played.controls.finished.try_recv().is_err() {
         // As the pipeline: the snapshot is taken before a read, and serves all of it.
-        let tables = played.publisher.links();
+        let links = played.publisher.links();
         let (symbols, names) = (&played.symbols, &mut names);
         let mut take = |_: &eyepiece_flow::event::Event<'_>| {
-            names.extend(tables.interfaces().map(|(_, info)| symbols.text(info.name).to_string()));
+            names.extend(links.interfaces().map(|(_, info)| symbols.text(info.name).to_string()));
         };
         played.replay.read(Duration::from_secs(1), &mut take).expect("read");
     }

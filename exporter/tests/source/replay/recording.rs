@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use eyepiece::metadata::{InterfaceInfo, Publisher, Tables};
+use eyepiece::metadata::{InterfaceInfo, LinkTables, Publisher};
 use eyepiece::recording;
 use eyepiece::recording::{Deps, End, KernelNameLookup, Open, Recording, Summary};
 use eyepiece::source::{Source, Waker};
@@ -58,7 +58,7 @@ fn options(path: &Path) -> Open {
 /// Records events, with another snapshot in the middle.
 fn record(options: Open, events: &[Owned]) -> (Vec<String>, Summary) {
     let symbols = Symbols::default();
-    let publisher = Publisher::new(Tables::new(&symbols));
+    let publisher = Publisher::new(LinkTables::new(&symbols));
     let (chunks, pending) = recording::build(options).expect("a recording");
     let (writer, _) = pending.start().expect("a file");
     let context = Deps {
@@ -72,12 +72,12 @@ fn record(options: Open, events: &[Owned]) -> (Vec<String>, Summary) {
     recording.start().expect("start");
     let mut seen = Vec::new();
     while recording.read(Duration::ZERO, &mut |event| seen.push(text(event))).expect("read") > 0 {
-        let mut tables = Tables::new(&symbols);
+        let mut links = LinkTables::new(&symbols);
         let (name, kind) = (symbols.intern("veth9"), InterfaceKind::Endpoint);
-        tables.add_interface(9, InterfaceInfo { name, kind, endpoint: 1 });
-        tables.add_endpoint_address([10, 0, 0, 9].into(), 1, true);
-        tables.add_namespace(77, 1);
-        publisher.publish(tables);
+        links.add_interface(9, InterfaceInfo { name, kind, endpoint: 1 });
+        links.add_endpoint_address([10, 0, 0, 9].into(), 1, true);
+        links.add_namespace(77, 1);
+        publisher.publish(links);
     }
     drop(recording);
     (seen, writer.finish(Duration::from_secs(60)))
@@ -124,11 +124,11 @@ fn recording_replays_delivered_events() {
     let mut played = open(&path, 0.0).expect("open");
     assert_eq!(played.controls.origin["emitter"], "cilium");
     assert_eq!(played.all(), texts(&events));
-    let tables = played.publisher.links();
-    let end = tables.end(&[10, 0, 0, 9].into());
+    let links = played.publisher.links();
+    let end = links.end(&[10, 0, 0, 9].into());
     assert_eq!((&*played.symbols.text(end.name), end.endpoint, end.learned), ("veth9", 1, true));
-    assert_eq!(tables.namespace(77), Some(1));
-    assert_eq!(&*played.symbols.text(tables.end(&[10, 0, 0, 8].into()).name), "world");
+    assert_eq!(links.namespace(77), Some(1));
+    assert_eq!(&*played.symbols.text(links.end(&[10, 0, 0, 8].into()).name), "world");
     let drops = events.iter().filter_map(|event| match event {
         Owned::Raw(_, event) => event.kernel_drop,
         _ => None,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::next::Next;
 use crate::decode::bytes::{array, clip, from, u16_be};
 use crate::flow::{Flow, Ip, Layer};
+use crate::protocol;
 
 /// Bytes of an IPv4 header without options.
 const V4_LEN: usize = 20;
@@ -71,7 +72,9 @@ pub(super) fn decode_v6<'a>(data: &'a [u8], flow: &mut Flow) -> Next<'a> {
         length => usize::from(length),
     };
     match header[6] {
-        protocol @ (6 | 17 | 58) => Next::Transport(protocol, clip(payload, length)),
+        protocol @ (protocol::TCP | protocol::UDP | protocol::ICMPV6) => {
+            Next::Transport(protocol, clip(payload, length))
+        }
         protocol => skip_extensions(protocol, clip(payload, length + options(protocol, payload))),
     }
 }

@@ -3,21 +3,7 @@
 use super::next::{End, Next};
 use crate::decode::bytes::{array, clip, from, u16_be};
 use crate::flow::{Flow, L4, Layer, TcpFlags};
-
-/// Protocol numbers (IANA).
-mod protocol {
-    pub(super) const ICMP: u8 = 1;
-    pub(super) const IGMP: u8 = 2;
-    pub(super) const IPV4: u8 = 4;
-    pub(super) const TCP: u8 = 6;
-    pub(super) const UDP: u8 = 17;
-    pub(super) const IPV6: u8 = 41;
-    pub(super) const ICMPV6: u8 = 58;
-    /// IPv4 within IP, with the same packets as 4.
-    pub(super) const IPIP: u8 = 94;
-    pub(super) const VRRP: u8 = 112;
-    pub(super) const SCTP: u8 = 132;
-}
+use crate::protocol;
 
 /// Bytes of a TCP header without options (RFC 9293).
 const TCP_LEN: usize = 20;

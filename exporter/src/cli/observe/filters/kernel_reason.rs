@@ -24,7 +24,10 @@ pub(super) fn parse(text: &str) -> Result<Reason, String> {
     let name = normalize_reason(&name);
     let is_name = name.starts_with(|c: char| c.is_ascii_uppercase())
         && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-    if is_name { Ok(Reason::Kernel(name.to_owned())) } else { Err(format!("{text:?} is no drop reason")) }
+    if !is_name {
+        return Err(format!("invalid drop reason {text:?}: expected a name, such as NO_SOCKET"));
+    }
+    Ok(Reason::Kernel(name.to_owned()))
 }
 
 /// Adds the kernel's reasons to a filter. One of the filter's reasons must match, so those of the API's enum join the

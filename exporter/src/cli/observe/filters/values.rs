@@ -61,7 +61,7 @@ fn identity(text: &str) -> Result<u32, String> {
     let number = if digits.starts_with('+') { None } else { u32::from_str_radix(digits, base).ok() };
     number.ok_or_else(|| {
         format!(
-            "{text:?} is no security identity: write a number, or {}",
+            "invalid security identity {text:?}: expected a number, or {}",
             print::identity_names().collect::<Vec<_>>().join(", ")
         )
     })
@@ -82,7 +82,7 @@ pub(super) fn ip_version(text: &str, filter: &mut FlowFilter) -> Result<(), Stri
         "4" | "v4" | "ipv4" | "ip4" => IpVersion::IPv4,
         "6" | "v6" | "ipv6" | "ip6" => IpVersion::IPv6,
         "none" => IpVersion::IpNotUsed,
-        _ => return Err(format!("{text:?} is no IP version: write v4, v6 or none")),
+        _ => return Err(format!("invalid IP version {text:?}: expected v4, v6 or none")),
     };
     filter.ip_version.push(version as i32);
     Ok(())
@@ -101,7 +101,11 @@ pub(super) fn tcp_flags(text: &str, filter: &mut FlowFilter) -> Result<(), Strin
             "ECE" => &mut flags.ece,
             "CWR" => &mut flags.cwr,
             "NS" => &mut flags.ns,
-            _ => return Err(format!("{name:?} is no TCP flag: write syn, ack, fin, rst, psh, urg, ece, cwr or ns")),
+            _ => {
+                return Err(format!(
+                    "invalid TCP flag {name:?}: expected syn, ack, fin, rst, psh, urg, ece, cwr or ns"
+                ));
+            }
         };
         *flag = true;
     }
@@ -113,7 +117,7 @@ pub(super) fn verdict(text: &str, filter: &mut FlowFilter) -> Result<(), String>
     let verdict = Verdict::from_str_name(&text.to_ascii_uppercase());
     let verdict = verdict.ok_or_else(|| {
         let names = (0..).map_while(|number| Verdict::try_from(number).ok()).map(|verdict| verdict.as_str_name());
-        format!("{text:?} is no verdict: write one of {}", names.collect::<Vec<_>>().join(", "))
+        format!("invalid verdict {text:?}: expected one of {}", names.collect::<Vec<_>>().join(", "))
     })?;
     filter.verdict.push(verdict as i32);
     Ok(())
@@ -126,7 +130,7 @@ pub(super) fn event_type(text: &str, filter: &mut FlowFilter) -> Result<(), Stri
     };
     let number = |text: &str| text.parse::<u32>().ok().map(|number| number as i32);
     let kind = print::event_type(name).or_else(|| number(name));
-    let kind = kind.ok_or_else(|| format!("{name:?} is no event type, and no number of one"))?;
+    let kind = kind.ok_or_else(|| format!("invalid event type {name:?}: expected a name or a number"))?;
     let mut event = EventTypeFilter { r#type: kind, ..EventTypeFilter::default() };
     if let Some(sub) = sub {
         let known = match kind {
@@ -136,7 +140,7 @@ pub(super) fn event_type(text: &str, filter: &mut FlowFilter) -> Result<(), Stri
         };
         let sub = known
             .or_else(|| number(sub))
-            .ok_or_else(|| format!("{sub:?} is no subtype of {name}, and no number of one"))?;
+            .ok_or_else(|| format!("invalid subtype {sub:?} of {name}: expected a name or a number"))?;
         (event.match_sub_type, event.sub_type) = (true, sub);
     }
     filter.event_type.push(event);
@@ -147,14 +151,14 @@ pub(super) fn traffic_direction(text: &str, filter: &mut FlowFilter) -> Result<(
     let direction = match text.to_ascii_lowercase().as_str() {
         "ingress" => TrafficDirection::Ingress,
         "egress" => TrafficDirection::Egress,
-        _ => return Err(format!("{text:?} is no direction: write ingress or egress")),
+        _ => return Err(format!("invalid direction {text:?}: expected ingress or egress")),
     };
     filter.traffic_direction.push(direction as i32);
     Ok(())
 }
 
 pub(super) fn reply(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
-    filter.reply.push(text.parse().map_err(|_| format!("{text:?} is neither true nor false"))?);
+    filter.reply.push(text.parse().map_err(|_| format!("invalid value {text:?}: expected true or false"))?);
     Ok(())
 }
 
@@ -165,7 +169,7 @@ pub(super) fn interface(text: &str, filter: &mut FlowFilter) -> Result<(), Strin
 }
 
 pub(super) fn http_header(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
-    let (key, value) = text.split_once(':').ok_or_else(|| format!("{text:?} is no header: write NAME:VALUE"))?;
+    let (key, value) = text.split_once(':').ok_or_else(|| format!("invalid header {text:?}: expected NAME:VALUE"))?;
     filter.http_header.push(HttpHeader { key: key.to_owned(), value: value.to_owned() });
     Ok(())
 }
@@ -173,7 +177,7 @@ pub(super) fn http_header(text: &str, filter: &mut FlowFilter) -> Result<(), Str
 pub(super) fn ip_trace_id(text: &str, filter: &mut FlowFilter) -> Result<(), String> {
     match text.parse() {
         Ok(number) if number > 0 => filter.ip_trace_id.push(number),
-        _ => return Err(format!("{text:?} is no IP trace id: write a number of more than zero")),
+        _ => return Err(format!("invalid IP trace id {text:?}: expected a number above zero")),
     }
     Ok(())
 }

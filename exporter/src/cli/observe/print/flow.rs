@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use eyepiece_flow::metadata::qualified_name;
 use eyepiece_hubble::extension::Extension;
 use eyepiece_hubble::proto::flow::layer4::Protocol;
 use eyepiece_hubble::proto::flow::layer7::Record;
@@ -174,7 +175,7 @@ impl End<'_> {
 }
 
 fn within(namespace: &str, name: &str) -> String {
-    if namespace.is_empty() { safe(name).into_owned() } else { format!("{}/{}", safe(namespace), safe(name)) }
+    qualified_name(&safe(namespace), &safe(name)).into_owned()
 }
 
 fn with_port(host: &str, port: u32, paint: Paint) -> String {

@@ -12,6 +12,7 @@ use prost::Name;
 use super::form::{Output, header, line_of_json};
 use super::names::enum_name;
 use super::table::Table;
+use crate::support::digits::grouped;
 
 const NOT_AVAILABLE: &str = "N/A";
 
@@ -174,19 +175,6 @@ pub fn peer(change: &ChangeNotification) -> String {
     let kind = enum_name!(ChangeNotificationType, change.r#type);
     let tls = change.tls.as_ref().map(|tls| format!(" (TLS.ServerName: {})", safe(&tls.server_name)));
     format!("{kind:<12} {} {}{}\n", safe(&change.address), safe(&change.name), tls.unwrap_or_default())
-}
-
-/// Digits in groups of three.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// Nanoseconds as Go writes a duration: `1h2m3.5s`, and below a second in the largest unit that fits.

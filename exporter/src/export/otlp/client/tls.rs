@@ -17,7 +17,9 @@ pub enum TlsError {
     #[error(transparent)]
     File(#[from] PemError),
     /// No authority is configured, and the system has none.
-    #[error("the system has no root certificates (install ca-certificates, or set tls.ca){detail}")]
+    #[error(
+        "cannot verify the server: the system has no root certificates{detail}; install ca-certificates, or set tls.ca"
+    )]
     NoRoots { detail: String },
     /// Certificate and key do not match, or their algorithm is unknown.
     #[error("cannot use the client certificate in {} with key {}: {message}", cert.display(), key.display())]

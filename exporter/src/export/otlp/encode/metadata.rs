@@ -131,8 +131,8 @@ pub(super) fn write(metadata: &Metadata, has_trace: bool, out: &mut Vec<u8>) {
 }
 
 fn end(names: &PeerAttributes, entity: EndEntity<'_>, out: &mut Vec<u8>) {
-    let EndEntity { metadata: end, service, dns_names: dns, .. } = entity;
-    string_if_known(out, names.cluster, &end.cluster_name);
+    let EndEntity { metadata: end, labels, cluster_name, service, dns_names: dns, .. } = entity;
+    string_if_known(out, names.cluster, cluster_name);
     string_if_known(out, names.namespace, &end.namespace);
     string_if_known(out, names.pod, &end.pod_name);
     let attribute = |kind: &str| names.workloads.iter().find(|(known, _)| *known == kind).map(|(_, name)| *name);
@@ -146,7 +146,7 @@ fn end(names: &PeerAttributes, entity: EndEntity<'_>, out: &mut Vec<u8>) {
         }
     }
     texts_if_known(out, names.other_workloads, &others);
-    texts_if_known(out, names.labels, &end.labels);
+    texts_if_known(out, names.labels, labels);
     texts_if_known(out, names.dns, dns);
     if let Some(Service { name, namespace }) = service {
         string_if_known(out, names.service, name);

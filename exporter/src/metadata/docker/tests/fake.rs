@@ -12,7 +12,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast;
 use tokio::task::{AbortHandle, JoinSet};
 
-/// What the server sends for a request.
+/// The server's answer to a request.
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
     Json(Value),

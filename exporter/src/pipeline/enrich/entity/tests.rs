@@ -7,13 +7,14 @@ use eyepiece_flow::event::{Totals, TrafficDelta, Transport};
 use eyepiece_flow::flow::{EVENT_TRACE, End, EventType, Flow, Ip, L4, Sock, TcpFlags, TranslationPoint};
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::BatchNames as _;
+use eyepiece_flow::metadata::EndMetadata;
 use eyepiece_tests::sample;
 use eyepiece_wire::{Hook, InterfaceKind};
 use tokio::time::Instant;
 
 use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::{GRACE, Registry};
-use crate::metadata::{InterfaceInfo, Publisher, Snapshot, Tables, WantedTexts};
+use crate::metadata::{InterfaceInfo, LinkTables, NameSnapshot, Publisher, WantedTexts};
 use crate::pipeline::enrich::{TotalsEnds, Unnamed, ends, enrich, socket, unnamed};
 
 const FROM_ENDPOINT: u8 = 5;
@@ -24,18 +25,18 @@ fn ip(text: &str) -> IpAddr {
 }
 
 /// Endpoints 1 and 2 in namespaces 101 and 102, endpoint 3 without an entity of its namespace.
-fn tables(symbols: &Symbols) -> Tables {
-    let mut tables = Tables::new(symbols);
+fn links(symbols: &Symbols) -> LinkTables {
+    let mut links = LinkTables::new(symbols);
     for endpoint in 1..=3_u16 {
-        let name = tables.intern(&format!("veth{endpoint}"));
-        tables.add_interface(endpoint.into(), InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint });
-        tables.add_namespace(100 + u32::from(endpoint), endpoint);
-        tables.add_endpoint_address([10, 0, 0, endpoint as u8].into(), endpoint, false);
+        let name = links.intern(&format!("veth{endpoint}"));
+        links.add_interface(endpoint.into(), InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint });
+        links.add_namespace(100 + u32::from(endpoint), endpoint);
+        links.add_endpoint_address([10, 0, 0, endpoint as u8].into(), endpoint, false);
     }
-    tables.add_endpoint_address(ip("10.0.9.3"), 3, true);
-    tables.add_host(ip("192.0.2.1"));
-    tables.add_host(ip("192.0.2.77"));
-    tables
+    links.add_endpoint_address(ip("10.0.9.3"), 3, true);
+    links.add_host(ip("192.0.2.1"));
+    links.add_host(ip("192.0.2.77"));
+    links
 }
 
 fn entries() -> Vec<(Key, Target)> {
@@ -62,9 +63,9 @@ fn entries() -> Vec<(Key, Target)> {
     .collect()
 }
 
-fn snapshot() -> Arc<Snapshot> {
+fn snapshot() -> Arc<NameSnapshot> {
     let symbols = Symbols::default();
-    let publisher = Publisher::new(tables(&symbols));
+    let publisher = Publisher::new(links(&symbols));
     let registry = Registry::new(symbols, publisher.clone(), WantedTexts::default());
     registry.replace(Provider::File, entries());
     registry.publish();
@@ -82,16 +83,16 @@ fn last_totals() -> Totals {
 fn totals_keep_name_of_ended_container() {
     // The interface is gone, with its namespace: its last state stays for a while.
     let without_namespace = |symbols: &Symbols| {
-        let mut tables = Tables::new(symbols);
-        let name = tables.intern("veth1");
-        tables.add_interface(1, InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: 1 });
-        tables.add_endpoint_address(ip("10.0.0.1"), 1, true);
-        tables
+        let mut links = LinkTables::new(symbols);
+        let name = links.intern("veth1");
+        links.add_interface(1, InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: 1 });
+        links.add_endpoint_address(ip("10.0.0.1"), 1, true);
+        links
     };
     let without_container = || entries().into_iter().filter(|(key, _)| *key != Key::Namespace(101)).collect();
     for is_link_first in [true, false] {
         let symbols = Symbols::default();
-        let publisher = Publisher::new(tables(&symbols));
+        let publisher = Publisher::new(links(&symbols));
         let registry = Registry::new(symbols.clone(), publisher.clone(), WantedTexts::default());
         registry.replace(Provider::File, entries());
         registry.publish();
@@ -117,14 +118,14 @@ fn totals_keep_name_of_ended_container() {
 #[test]
 fn new_endpoint_has_no_former_name() {
     let symbols = Symbols::default();
-    let publisher = Publisher::new(tables(&symbols));
+    let publisher = Publisher::new(links(&symbols));
     let registry = Registry::new(symbols.clone(), publisher.clone(), WantedTexts::default());
     registry.replace(Provider::File, entries());
     registry.publish();
     registry.replace(Provider::File, entries().split_off(2));
     registry.publish();
     // The next container has the number of the namespace and the address, and no provider knows it yet.
-    let mut next = tables(&symbols);
+    let mut next = links(&symbols);
     let name = next.intern("veth4");
     next.add_interface(4, InterfaceInfo { name, kind: InterfaceKind::Endpoint, endpoint: 4 });
     next.add_namespace(101, 4);
@@ -134,7 +135,7 @@ fn new_endpoint_has_no_former_name() {
     enrich(&mut flow, &names);
     assert_eq!(text(&flow.source, &names), "veth4 0");
     // Nor does an endpoint that is in another namespace now.
-    let mut moved = tables(&symbols);
+    let mut moved = links(&symbols);
     moved.add_namespace(201, 1);
     publisher.publish(moved);
     let names = Arc::clone(publisher.reader().snapshot());
@@ -154,7 +155,7 @@ fn flow(point: u8, endpoint: u16, source: &str, destination: &str) -> Flow {
     flow
 }
 
-fn text(end: &End, names: &Snapshot) -> String {
+fn text(end: &End, names: &NameSnapshot) -> String {
     format!("{} {}", names.end(end).map(|name| &**name).unwrap_or_default(), end.identity)
 }
 
@@ -207,21 +208,67 @@ fn local_ends_without_entity_are_counted() {
         (traffic.hook, traffic.cgroup) = (Hook::FromEndpoint, group);
         enrich(&mut flow, &names);
         assert_eq!(unnamed(&flow, &names), expected, "{source} {destination} {group}");
-        assert_eq!(unnamed(&flow, &Snapshot::default()), none, "no provider has anything");
+        assert_eq!(unnamed(&flow, &NameSnapshot::default()), none, "no provider has anything");
     }
 }
 
 #[test]
-fn reply_comes_from_service() {
+fn service_is_named_at_either_end() {
     let names = snapshot();
     let mut flow = flow(TO_ENDPOINT, 1, "10.96.0.1", "10.0.0.1");
-    flow.l4 = L4::Tcp { source_port: 443, destination_port: 40_000, flags: TcpFlags(TcpFlags::ACK) };
-    flow.is_reply = Some(true);
-    enrich(&mut flow, &names);
-    assert_eq!(text(&flow.source, &names), "default/kubernetes 300");
-    (flow.is_reply, flow.source) = (Some(false), End::UNKNOWN);
-    enrich(&mut flow, &names);
-    assert_eq!(text(&flow.source, &names), "world 2", "not the side that answers");
+    for (port, expected) in [(443, "default/kubernetes 300"), (444, "world 2")] {
+        flow.l4 = L4::Tcp { source_port: port, destination_port: 40_000, flags: TcpFlags(TcpFlags::ACK) };
+        flow.source = End::UNKNOWN;
+        enrich(&mut flow, &names);
+        assert_eq!(text(&flow.source, &names), expected);
+    }
+}
+
+#[test]
+fn labels_follow_identity_of_datapath() {
+    let symbols = Symbols::default();
+    let publisher = Publisher::default();
+    let registry = Registry::new(symbols, publisher.clone(), WantedTexts::default());
+    let entity = |identity, pod: &str, label: &str| {
+        let (pod_name, labels) = (pod.to_owned(), vec![label.to_owned()]);
+        let metadata = EndMetadata { pod_name, labels, ..EndMetadata::default() };
+        Target::Entity(Arc::new(Entity { identity, metadata, ..Entity::default() }))
+    };
+    registry.replace(
+        Provider::Cilium,
+        vec![
+            (Key::Identity(300), entity(300, "", "app=web")),
+            (Key::Address(ip("10.0.0.7")), entity(300, "web-1", "app=old")),
+            (Key::Address(ip("10.0.0.8")), entity(400, "db-1", "app=db")),
+            (Key::Prefix(ip("10.0.0.0"), 24), entity(2, "", "net")),
+            (Key::Service { address: ip("10.0.0.9"), port: 443, protocol: 6 }, Target::Entity(Arc::default())),
+        ],
+    );
+    registry.publish();
+    let names = Arc::clone(publisher.reader().snapshot());
+    for (row, address, endpoint, identity, pod, labels, expected) in [
+        ("the identity's labels are newer", "10.0.0.7", 0, 300, "web-1", vec!["app=web"], 300),
+        ("no identity in the packet", "10.0.0.7", 0, 0, "web-1", vec!["app=web"], 300),
+        ("another pod's address", "10.0.0.8", 0, 300, "db-1", vec!["app=web"], 300),
+        ("an identity that is not known", "10.0.0.7", 0, 500, "web-1", vec![], 500),
+        ("an entity with a number of another provider", "10.0.0.8", 0, 500, "db-1", vec!["app=db"], 500),
+        ("identity of which only the address knows labels", "10.0.0.8", 0, 400, "db-1", vec!["app=db"], 400),
+        ("local endpoint", "10.0.0.8", 9, 300, "db-1", vec!["app=db"], 300),
+        ("no entry but the prefix", "10.0.0.1", 0, 300, "", vec!["app=web"], 300),
+        ("no entry at all", "192.0.2.1", 0, 300, "", vec!["app=web"], 300),
+        ("service", "10.0.0.9", 0, 0, "", vec![], 2),
+    ] {
+        let mut flow = flow(TO_ENDPOINT, 0, "8.8.8.8", address);
+        (flow.traffic, flow.destination.identity) = (None, identity);
+        enrich(&mut flow, &names);
+        flow.destination.endpoint = endpoint;
+        let fields = names.entity(&flow.destination).expect(row);
+        let texts: Vec<&str> = fields.labels.iter().map(String::as_str).collect();
+        assert_eq!((&*fields.metadata.pod_name, texts), (pod, labels), "{row}");
+        assert_eq!(flow.destination.identity, expected, "{row}");
+        let shared = names.shared_entity(&flow.destination).expect(row);
+        assert_eq!(shared.fields(), fields, "{row}");
+    }
 }
 
 #[test]
@@ -299,7 +346,7 @@ fn control_group_gives_socket_address() {
 #[test]
 fn spoofed_sources_rename_nothing() {
     let symbols = Symbols::default();
-    let publisher = Publisher::new(tables(&symbols));
+    let publisher = Publisher::new(links(&symbols));
     let registry = Registry::new(symbols.clone(), publisher.clone(), WantedTexts::default());
     registry.replace(Provider::File, entries());
     registry.publish();

@@ -11,7 +11,7 @@ use eyepiece_tests::sample;
 use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 
 use super::{Aggregation, Config};
-use crate::metadata::Tables;
+use crate::metadata::LinkTables;
 use crate::pipeline::metrics::{
     ContextLabels, Contexts, EndLabel, Identity, IoDirection, Labels, Metric, MetricContexts, MetricKind, Snapshot,
     Value,
@@ -412,7 +412,7 @@ fn reused_index_has_new_series() {
     };
     (0..3).for_each(|_| count(&mut aggregation));
     let each = packets(&aggregation)[0].1 / 3;
-    let mut links = Tables::default();
+    let mut links = LinkTables::default();
     [(7, 4), (9, 5)].into_iter().for_each(|(ifindex, generation)| links.set_generation(ifindex, generation));
     aggregation.set_names(&Arc::new(links.into()));
     count(&mut aggregation);

@@ -14,7 +14,7 @@ use eyepiece_wire::{Hook, InterfaceKind};
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_oneof, proptest};
 
 use super::{DropReasonNames, Naming, Resolved, Resolver};
-use crate::metadata::{InterfaceInfo, Tables};
+use crate::metadata::{InterfaceInfo, LinkTables};
 use crate::pipeline::metrics::{Aggregation, Config, MetricContexts, MetricKind};
 
 /// Interface indexes; each name has a few of them.
@@ -67,7 +67,7 @@ impl Reader {
         let context = "ip".parse().expect("a context");
         let contexts = MetricContexts::usual(&context, &context);
         let config = Config { contexts, max_series, idle_expiry: Duration::from_nanos(IDLE), ..Config::default() };
-        let mut links = Tables::new(&Symbols::default());
+        let mut links = LinkTables::new(&Symbols::default());
         for ifindex in 1..=INTERFACES {
             let name = links.intern(&format!("x{}", ifindex % NAMES));
             links.add_interface(ifindex, InterfaceInfo { name, ..InterfaceInfo::default() });

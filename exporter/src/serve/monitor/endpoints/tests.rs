@@ -13,7 +13,7 @@ use eyepiece_flow::record::Observed;
 use super::EndpointFollower;
 use crate::metadata::provider::{Change, ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::tests::Bench;
-use crate::metadata::{InterfaceInfo, Tables};
+use crate::metadata::{InterfaceInfo, LinkTables};
 use crate::serve::monitor::notifier::{Inbox, notifier};
 use crate::support::shutdown;
 use crate::support::telemetry::Telemetry;
@@ -46,7 +46,7 @@ impl Scene {
 
     /// Publishes the endpoint 7 at `veth7`, in the namespace 4711 if one is known, with configured addresses.
     fn publish(&self, namespace: Option<u32>, addresses: &[&str]) {
-        let mut links = Tables::new(&self.bench.symbols);
+        let mut links = LinkTables::new(&self.bench.symbols);
         let name = links.intern("veth7");
         links.add_interface(3, InterfaceInfo { name, endpoint: 7, ..InterfaceInfo::default() });
         addresses.iter().for_each(|address| links.add_endpoint_address(ip(address), 7, false));

@@ -17,14 +17,14 @@ use hashbrown::HashSet;
 /// The names, as a part of their snapshot.
 #[derive(Debug, Default)]
 pub struct BlockNames {
-    /// By name and entity of an end, ascending.
+    /// By their keys, ascending.
     ends: Box<[(EndKey, EndNames)]>,
     /// By index, ascending.
     interfaces: Box<[(u32, Arc<str>, InterfaceKind)]>,
 }
 
-/// Name and entity of an end.
-type EndKey = (Symbol, u32);
+/// Name, entity and identity of an end. The identity, by which labels may differ, counts away from endpoints only.
+type EndKey = (Symbol, u32, u32);
 
 #[derive(Debug)]
 struct EndNames {
@@ -63,7 +63,7 @@ impl BatchNames for BlockNames {
 pub(super) struct NameCollector {
     /// The names that the last batch referred to.
     of_batch: Option<Arc<dyn BatchNames>>,
-    /// What the last block has, or looked for in vain.
+    /// The ends and interfaces that the last block has, or for which its batch had no name.
     ends: HashSet<EndKey, RandomState>,
     interfaces: HashSet<u32, RandomState>,
     last: Arc<BlockNames>,
@@ -112,9 +112,12 @@ impl NameCollector {
     }
 
     fn collect(&self, names: &dyn BatchNames) -> BlockNames {
-        let end = |&(name, entity): &EndKey| {
-            let end = End { name, entity, ..End::UNKNOWN };
-            ((name, entity), EndNames { name: names.end(&end).map(Arc::clone), entity: names.shared_entity(&end) })
+        let end = |&(name, entity, identity): &EndKey| {
+            let end = End { name, entity, identity, ..End::UNKNOWN };
+            (
+                (name, entity, identity),
+                EndNames { name: names.end(&end).map(Arc::clone), entity: names.shared_entity(&end) },
+            )
         };
         let interface = |&ifindex: &u32| {
             let (name, kind) = names.interface(ifindex)?;
@@ -129,7 +132,8 @@ impl NameCollector {
 }
 
 const fn key(end: &End) -> EndKey {
-    (end.name, end.entity)
+    let has_labels_of_identity = end.endpoint == 0 && end.entity != 0;
+    (end.name, end.entity, if has_labels_of_identity { end.identity } else { 0 })
 }
 
 /// The interfaces of a flow: where it was observed, and where the packet came in; 0 for none.
@@ -148,15 +152,15 @@ mod tests {
     use super::NameCollector;
     use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
     use crate::metadata::registry::tests::Bench;
-    use crate::metadata::{InterfaceInfo, Tables};
+    use crate::metadata::{InterfaceInfo, LinkTables};
 
     impl Bench {
         /// Publishes an interface 7 and an entity at 10.0.0.1 with this name.
         fn publish(&self, name: &str) {
-            let mut tables = Tables::new(&self.symbols);
-            let symbol = tables.intern(name);
-            tables.add_interface(7, InterfaceInfo { name: symbol, ..InterfaceInfo::default() });
-            self.publisher.publish(tables);
+            let mut links = LinkTables::new(&self.symbols);
+            let symbol = links.intern(name);
+            links.add_interface(7, InterfaceInfo { name: symbol, ..InterfaceInfo::default() });
+            self.publisher.publish(links);
             let entity = Target::Entity(Arc::new(Entity { name: name.to_owned(), ..Entity::default() }));
             self.registry.replace(Provider::File, vec![(Key::Address([10, 0, 0, 1].into()), entity)]);
             self.registry.publish();

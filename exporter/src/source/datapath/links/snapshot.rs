@@ -10,7 +10,7 @@ use super::address_book::AddressBook;
 use super::classify::Role;
 use super::link::Link;
 use super::table::LinkTable;
-use crate::metadata::{InterfaceInfo, Tables};
+use crate::metadata::{InterfaceInfo, LinkTables};
 
 /// A removed interface that events may still refer to.
 #[derive(Clone, Debug)]
@@ -25,42 +25,42 @@ pub struct RetiredLink {
     pub addresses: Vec<IpAddr>,
 }
 
-/// The current tables. `own_inode` is the inode of the machine's network namespace.
-pub fn tables(
+/// The current state of links. `own_inode` is the inode of the machine's network namespace.
+pub fn links(
     symbols: &Symbols,
     own_inode: u32,
     table: &LinkTable,
     address_book: &AddressBook,
     retired: &[RetiredLink],
-) -> Tables {
-    let mut tables = Tables::new(symbols);
-    tables.add_namespace(own_inode, 0);
+) -> LinkTables {
+    let mut links = LinkTables::new(symbols);
+    links.add_namespace(own_inode, 0);
     for gone in retired.iter().filter(|gone| table.get(gone.link.ifindex).is_none()) {
-        add(&mut tables, &gone.link);
+        add(&mut links, &gone.link);
     }
     for link in table.links() {
-        add(&mut tables, link);
+        add(&mut links, link);
         if let Some(inode) = link.peer.and_then(|peer| peer.inode).filter(|_| link.role == Role::Endpoint) {
-            tables.add_namespace(inode, link.endpoint);
+            links.add_namespace(inode, link.endpoint);
         }
     }
-    address_book.host().for_each(|address| tables.add_host(address));
+    address_book.host().for_each(|address| links.add_host(address));
     for link in table.links().filter(|link| link.endpoint != 0) {
         for (address, learned) in address_book.endpoint(link.ifindex) {
-            tables.add_endpoint_address(address, link.endpoint, learned);
+            links.add_endpoint_address(address, link.endpoint, learned);
         }
     }
     // Last: an endpoint that has the address now wins.
     for gone in retired {
         for &address in &gone.addresses {
-            tables.add_retired_address(address, gone.link.endpoint, gone.at);
+            links.add_retired_address(address, gone.link.endpoint, gone.at);
         }
     }
-    tables
+    links
 }
 
-fn add(tables: &mut Tables, link: &Link) {
-    let info = InterfaceInfo { name: tables.intern(&link.name), kind: link.wire_kind(), endpoint: link.endpoint };
-    tables.add_interface(link.ifindex, info);
-    tables.set_generation(link.ifindex, link.generation);
+fn add(links: &mut LinkTables, link: &Link) {
+    let info = InterfaceInfo { name: links.intern(&link.name), kind: link.wire_kind(), endpoint: link.endpoint };
+    links.add_interface(link.ifindex, info);
+    links.set_generation(link.ifindex, link.generation);
 }

@@ -2,6 +2,7 @@
 //!
 //! Attributes: Linux `include/uapi/linux/if_link.h`; protocols: IANA's protocol numbers.
 
+use eyepiece_flow::protocol;
 use eyepiece_wire::Tunnel;
 
 use super::netlink::Attributes;
@@ -15,17 +16,6 @@ const BAREUDP_PORT: u16 = 1;
 /// `IFLA_AMT_RELAY_PORT` and `IFLA_AMT_GATEWAY_PORT`: packets go to either side's port.
 const AMT_PORTS: [u16; 2] = [2, 3];
 
-/// IPv4 in IP.
-const IPIP: u8 = 4;
-/// UDP.
-const UDP: u8 = 17;
-/// IPv6 in IP.
-const IPV6: u8 = 41;
-/// GRE and the tunnels on top of it.
-const GRE: u8 = 47;
-/// IPsec.
-const ESP: u8 = 50;
-
 /// The outer packets of a device of this kind (`IFLA_INFO_KIND`); `data` is its `IFLA_INFO_DATA`, with ports in network
 /// byte order. Empty for other devices, and for those whose outer packets cannot be recognised: netlink does not have
 /// WireGuard's port, and behind a tun device is a process.
@@ -36,12 +26,12 @@ pub fn outer(kind: &str, data: &[u8]) -> Vec<Tunnel> {
         "geneve" => ports(data, &[GENEVE_PORT]),
         "bareudp" => ports(data, &[BAREUDP_PORT]),
         "amt" => ports(data, &AMT_PORTS),
-        "ipip" => protocols(&[IPIP]),
-        "sit" => protocols(&[IPV6]),
+        "ipip" => protocols(&[protocol::IPV4]),
+        "sit" => protocols(&[protocol::IPV6]),
         // Either protocol may be inside, by its mode.
-        "ip6tnl" => protocols(&[IPIP, IPV6]),
-        "gre" | "gretap" | "erspan" | "ip6gre" | "ip6gretap" | "ip6erspan" => protocols(&[GRE]),
-        "xfrm" | "vti" | "vti6" => protocols(&[ESP]),
+        "ip6tnl" => protocols(&[protocol::IPV4, protocol::IPV6]),
+        "gre" | "gretap" | "erspan" | "ip6gre" | "ip6gretap" | "ip6erspan" => protocols(&[protocol::GRE]),
+        "xfrm" | "vti" | "vti6" => protocols(&[protocol::ESP]),
         _ => Vec::new(),
     }
 }
@@ -49,7 +39,7 @@ pub fn outer(kind: &str, data: &[u8]) -> Vec<Tunnel> {
 fn ports(data: &[u8], wanted: &[u16]) -> Vec<Tunnel> {
     let port = |(kind, value): (u16, &[u8])| {
         let port = u16::from_be_bytes(value.try_into().ok()?);
-        (wanted.contains(&kind) && port != 0).then_some(Tunnel { port, protocol: UDP, pad: 0 })
+        (wanted.contains(&kind) && port != 0).then_some(Tunnel { port, protocol: protocol::UDP, pad: 0 })
     };
     Attributes::new(data).filter_map(port).collect()
 }

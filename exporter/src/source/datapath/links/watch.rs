@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use eyepiece_flow::interner::Symbols;
 use libc::{RTM_DELLINK, RTM_NEWLINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_LINK};
@@ -30,13 +30,15 @@ use super::survey::SurveyResult;
 use super::table::LinkTable;
 use crate::metadata::Publisher;
 use crate::metadata::registry::GRACE;
+use crate::support::backoff::Backoff;
+use crate::support::clock::unix_now;
 use crate::support::network_namespace;
 use crate::support::telemetry::Telemetry;
 
 mod state;
 mod surveys;
 
-use self::state::{Notice, SEARCH, Search, Watcher};
+use self::state::{Notice, SEARCH_PAUSES, Search, Watcher};
 
 /// Capacity of the event queue. While it is full the watcher waits and the kernel queues notifications; once the kernel
 /// drops some, lists are compared. So nothing is lost, and the size only saves wakeups.
@@ -88,7 +90,7 @@ pub fn build(
         own_inode: network_namespace::own_inode().map_err(|source| LinksError::Subscribe { source })?,
         dirty: BTreeSet::from([None]),
         route_checks: BTreeSet::new(),
-        search: Search { due: Instant::now(), delay: SEARCH },
+        search: Search { due: Instant::now(), backoff: Backoff::new(SEARCH_PAUSES, fastrand::Rng::new()) },
         inbox: Vec::new(),
         recheck: BTreeSet::new(),
         pending: Vec::new(),
@@ -241,8 +243,7 @@ impl Watcher {
     /// Keeps interfaces that left the table, and the addresses behind them, in the snapshot for [`RETIRED_TTL`].
     fn retire_links(&mut self) {
         let until = Instant::now() + RETIRED_TTL;
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let at = u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX);
+        let at = unix_now();
         for link in self.table.take_retired() {
             let addresses = self.address_book.endpoint(link.ifindex).map(|(address, _)| address).collect();
             if self.retired.len() == MAX_RETIRED {
@@ -269,7 +270,8 @@ impl Watcher {
                     self.address_book.add(link.ifindex);
                     self.dirty.extend(link.peer.and_then(|peer| peer.netns).map(Some));
                     if link.peer.is_some_and(|peer| peer.inode.is_none()) {
-                        self.search = Search { due: Instant::now(), delay: SEARCH };
+                        self.search.due = Instant::now();
+                        self.search.backoff.reset();
                     }
                 }
                 LinkEvent::Appeared(Link { ifindex, .. })
@@ -286,7 +288,7 @@ impl Watcher {
     async fn flush(&mut self) -> Result<(), mpsc::error::SendError<LinkEvent>> {
         if std::mem::take(&mut self.is_stale) {
             let Self { symbols, own_inode, table, address_book, retired, .. } = self;
-            self.publisher.publish(snapshot::tables(symbols, *own_inode, table, address_book, retired));
+            self.publisher.publish(snapshot::links(symbols, *own_inode, table, address_book, retired));
             self.notifier.update(&self.table, &self.address_book);
             self.inventory.set(self.table.interfaces());
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use eyepiece_flow::protocol;
 use eyepiece_wire::{AnsweredBy, Connection, Half, Hook, Tunnel};
 
 use super::key::ConnectionKey;
@@ -39,8 +40,8 @@ impl Criteria {
 
     pub(super) const fn timeout(&self, protocol: u8, closing: bool) -> u64 {
         match protocol {
-            6 if !closing => self.tcp,
-            17 | 33 | 132 | 136 => self.udp,
+            protocol::TCP if !closing => self.tcp,
+            protocol::UDP | protocol::DCCP | protocol::SCTP | protocol::UDPLITE => self.udp,
             _ => self.other,
         }
     }

@@ -23,7 +23,7 @@ pub(super) trait ConnectionKey: Plain + Default {
     }
 }
 
-/// What reads alike for both keys.
+/// The methods of [`ConnectionKey`] that have the same text for both keys.
 macro_rules! shared {
     ($item:ident) => {
         type Item = $item;

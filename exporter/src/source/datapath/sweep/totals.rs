@@ -1,6 +1,7 @@
 //! Converts totals of the kernel's tables into totals for the pipeline.
 
 use eyepiece_flow::event::{Totals, TrafficDelta, Transport};
+use eyepiece_flow::protocol;
 use eyepiece_wire::{AnsweredBy, Connection, Hook, SweepTotals};
 
 use super::criteria::Criteria;
@@ -23,13 +24,13 @@ pub(super) fn remainder<K: ConnectionKey>(totals: &mut Vec<Totals>, key: &K, ent
             ingress_ifindex: half.ingress_ifindex,
             hook: u32::from(half.hook),
         };
-        push(totals, (key, &Ends::of(entry)), index, answered_by, &taken);
+        push(totals, (key, &EntryOwner::of(entry)), index, answered_by, &taken);
     }
 }
 
-/// What totals have of an entry beside its counts.
+/// The fields that totals have of an entry beside its counts.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ends {
+pub(super) struct EntryOwner {
     /// The half that opened the connection.
     origin: u8,
     /// Control group and process of its socket here.
@@ -37,7 +38,7 @@ pub(super) struct Ends {
     process: u64,
 }
 
-impl Ends {
+impl EntryOwner {
     pub(super) const fn of(entry: &Connection) -> Self {
         let Connection { origin, cgroup, process, .. } = *entry;
         Self { origin, cgroup, process }
@@ -47,7 +48,7 @@ impl Ends {
 /// Adds totals of a half of an entry.
 pub(super) fn push<K: ConnectionKey>(
     totals: &mut Vec<Totals>,
-    (key, ends): (&K, &Ends),
+    (key, owner): (&K, &EntryOwner),
     index: usize,
     answered_by: AnsweredBy,
     taken: &SweepTotals,
@@ -57,7 +58,7 @@ pub(super) fn push<K: ConnectionKey>(
     }
     let Some(hook) = taken.hook.checked_sub(1).and_then(|hook| Hook::from_u8(hook as u8)) else { return };
     let traffic = traffic(hook, key.ifindex(), taken.ingress_ifindex, answered_by, taken);
-    let Ends { origin, cgroup, process } = *ends;
+    let EntryOwner { origin, cgroup, process } = *owner;
     let traffic = TrafficDelta { cgroup, process, ..traffic };
     let transport = transport(key.protocol(), key.ports(), index, origin);
     totals.push(Totals { traffic, addresses: key.addresses(index), transport });
@@ -66,7 +67,8 @@ pub(super) fn push<K: ConnectionKey>(
 /// Protocol and ports of a half's packets; half 0 goes from the first port of a key to the second.
 pub(super) fn transport(protocol: u8, ports: [u16; 2], half: usize, origin: u8) -> Transport {
     // Other protocols have the echo identifier there, or type and code.
-    let [low, high] = if matches!(protocol, 6 | 17 | 132) { ports.map(u16::from_be) } else { [0, 0] };
+    let has_ports = matches!(protocol, protocol::TCP | protocol::UDP | protocol::SCTP);
+    let [low, high] = if has_ports { ports.map(u16::from_be) } else { [0, 0] };
     let ports = if half == 0 { (low, high) } else { (high, low) };
     Transport { protocol, ports, is_reply: half != usize::from(origin & 1) }
 }

@@ -14,7 +14,7 @@ use eyepiece_wire::{Hook, InterfaceKind};
 use super::{Aggregation, bench, config, count, flow, traffic};
 use crate::metadata::provider::{Change, ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::Registry;
-use crate::metadata::{Publisher, Snapshot as Names};
+use crate::metadata::{NameSnapshot, Publisher};
 use crate::pipeline::metrics::{Contexts, DropReasonNames, MetricContexts, MetricKind, Naming, Snapshot, resolve};
 
 struct Machine;
@@ -54,7 +54,7 @@ fn pod(name: &str, app: &str) -> EndMetadata {
 }
 
 /// Pods at 10.0.0.2 and 10.0.0.3, and their names in the contexts of metrics.
-fn names(contexts: &MetricContexts, symbols: &Symbols) -> Arc<Names> {
+fn names(contexts: &MetricContexts, symbols: &Symbols) -> Arc<NameSnapshot> {
     let publisher = Publisher::default();
     let registry = Registry::new(symbols.clone(), publisher.clone(), contexts.wanted_texts());
     let set = |last: u8, metadata| {
@@ -67,7 +67,7 @@ fn names(contexts: &MetricContexts, symbols: &Symbols) -> Arc<Names> {
 }
 
 /// A flow from 10.0.0.2 to 10.0.0.3 in a direction, and the same flow that carries its pods.
-fn both(names: &Names, verdict: Verdict, direction: Direction) -> [Flow; 2] {
+fn both(names: &NameSnapshot, verdict: Verdict, direction: Direction) -> [Flow; 2] {
     let end = |last: u8| {
         let address: IpAddr = [10, 0, 0, last].into();
         let link = names.entity_at_address(&address, None).expect("a pod");

@@ -13,7 +13,7 @@ use tokio::time::advance;
 use super::{Aggregation, Config, count, flow, traffic};
 use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::{GRACE, Registry};
-use crate::metadata::{InterfaceInfo, Publisher, Tables};
+use crate::metadata::{InterfaceInfo, LinkTables, Publisher};
 use crate::pipeline::metrics::{Contexts, MetricContexts};
 
 const SECOND: u64 = 1_000_000_000;
@@ -55,7 +55,7 @@ impl Bench {
         };
         let entries = pods.into_iter().flat_map(|round| (0..PODS).map(entry(round)));
         self.registry.replace(Provider::Kubernetes, entries.collect());
-        let mut links = Tables::new(&self.symbols);
+        let mut links = LinkTables::new(&self.symbols);
         for ifindex in interfaces.start * PODS..interfaces.end * PODS {
             let name = links.intern(&format!("veth{ifindex}"));
             links.add_interface(ifindex, InterfaceInfo { name, ..InterfaceInfo::default() });
@@ -113,13 +113,13 @@ async fn churn_of_pods_leaves_nothing() {
     bench.publish(None, 0..0, last).await;
     bench.publish(None, 0..0, last + GRACE.as_secs()).await;
     bench.aggregation.expire((last + GRACE.as_secs()) * SECOND);
-    bench.publisher.publish(Tables::default());
+    bench.publisher.publish(LinkTables::default());
     bench.aggregation.set_names(bench.publisher.reader().snapshot());
     assert_eq!(bench.size(), empty);
 }
 
 #[tokio::test(start_paused = true)]
-async fn late_total_of_ended_pod_is_kept() {
+async fn late_total_of_ended_pod_stays() {
     let mut bench = Bench::new();
     bench.publish(Some(1), 0..1, 1000).await;
     let (source, destination) = (bench.end(0), bench.end(1));

@@ -10,7 +10,7 @@ use eyepiece_wire::InterfaceKind;
 use super::{Aggregation, Bench, IDLE, aggregation, bench, config, flow, metric};
 use crate::metadata::provider::{Change, ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::Registry;
-use crate::metadata::{InterfaceInfo, Publisher, Tables};
+use crate::metadata::{InterfaceInfo, LinkTables, Publisher};
 use crate::pipeline::metrics::{Context, Identity, MetricContexts, MetricKind, Value};
 
 #[test]
@@ -42,7 +42,7 @@ fn interface_series_hold_last_name() {
     let symbols = Symbols::default();
     let mut aggregation = aggregation(10);
     let publish = |aggregation: &mut Aggregation, name: Option<&str>, generation| {
-        let mut links = Tables::new(&symbols);
+        let mut links = LinkTables::new(&symbols);
         if let Some(name) = name {
             let name = links.intern(name);
             links.add_interface(7, InterfaceInfo { name, ..InterfaceInfo::default() });

@@ -22,17 +22,17 @@ use super::super::subscription::Subscription;
 use super::super::survey::SurveyResult;
 use super::super::table::LinkTable;
 use crate::metadata::Publisher;
+use crate::support::backoff::{Backoff, BackoffRange};
 
-/// The delay before a missing namespace is searched again; doubled each time, up to [`MAX_SEARCH_DELAY`].
-pub(super) const SEARCH: Duration = Duration::from_secs(1);
-/// The longest time between two searches.
-pub(super) const MAX_SEARCH_DELAY: Duration = Duration::from_secs(60);
+/// The pauses between searches for a missing namespace.
+pub(super) const SEARCH_PAUSES: BackoffRange =
+    BackoffRange { initial: Duration::from_secs(1), max: Duration::from_secs(60) };
 
 /// The time of the next search for namespaces.
 #[derive(Debug)]
 pub(super) struct Search {
     pub(super) due: Instant,
-    pub(super) delay: Duration,
+    pub(super) backoff: Backoff,
 }
 
 /// A notification about an interface.

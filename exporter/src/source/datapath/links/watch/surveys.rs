@@ -8,7 +8,7 @@ use super::super::classify::Role;
 use super::super::learner::Hint;
 use super::super::routes::RouteCheck;
 use super::super::survey::{self, Addresses, SurveyRequest, SurveyResult};
-use super::state::{MAX_SEARCH_DELAY, Watcher};
+use super::state::Watcher;
 
 impl Watcher {
     pub(super) fn review_addresses(&mut self) {
@@ -28,7 +28,7 @@ impl Watcher {
             SurveyRequest::Routes(std::mem::take(&mut self.route_checks))
         } else if self.search.due <= Instant::now() {
             let wanted = self.table.without_inode();
-            self.search.due = Instant::now() + self.search.delay;
+            self.search.due = Instant::now() + self.search.backoff.delay();
             if wanted.is_empty() {
                 return;
             }
@@ -50,7 +50,6 @@ impl Watcher {
                 let start = self.pending.len();
                 self.table.set_inodes(&wanted, &found, &mut self.pending);
                 self.is_stale |= self.pending.len() > start;
-                self.search.delay = (self.search.delay * 2).min(MAX_SEARCH_DELAY);
             }
             SurveyResult::Inodes(_, Err(error)) => {
                 self.metrics.failures.add(1);

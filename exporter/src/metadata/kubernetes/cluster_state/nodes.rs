@@ -7,7 +7,7 @@ use eyepiece_flow::names::KUBE_APISERVER;
 use eyepiece_semconv::attribute;
 
 use super::claims::{Class, Rank};
-use super::state::{Dropped, Names, NodeRecord, World, check_limit};
+use super::state::{ClusterState, Dropped, Names, NodeRecord, check_limit};
 use crate::metadata::IDENTITY_HOST;
 use crate::metadata::kubernetes::objects::{Kind, Node};
 use crate::metadata::provider::{Entity, EntityKind, Key};
@@ -21,7 +21,7 @@ fn labels(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| format!("reserved:{name}")).collect()
 }
 
-impl World {
+impl ClusterState {
     pub(super) fn set_node(&mut self, node: &Node) -> Result<(), Dropped> {
         let Names { uid, name, .. } = Names::of(&node.metadata).ok_or(Dropped::Invalid)?;
         check_limit(self.nodes.contains_key(uid), self.nodes.len(), self.scope.max_objects)?;

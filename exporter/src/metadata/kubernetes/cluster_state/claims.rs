@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::metadata::provider::{Change, Entity, Key, Target};
 
-/// What makes a claim stronger than another, most important first.
+/// The strength of a claim; the most important criterion comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     /// A node's address stays its own although a pod reports it.
@@ -16,7 +16,7 @@ pub(super) struct Rank {
     pub(super) created: i64,
 }
 
-/// What makes a claim.
+/// The kind of object that makes a claim, the weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
     Service,

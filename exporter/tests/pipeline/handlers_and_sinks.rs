@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use eyepiece::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
 use eyepiece::metadata::registry::Registry;
-use eyepiece::metadata::{Publisher, Tables, WantedTexts};
+use eyepiece::metadata::{LinkTables, Publisher, WantedTexts};
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::{Aggregation, Config};
 use eyepiece::pipeline::{Deps, Sink};
@@ -104,7 +104,7 @@ fn debug() -> Vec<u8> {
 }
 
 fn parts(source: Box<dyn Source>, telemetry: &Telemetry, sink: &Collect) -> Deps {
-    let publisher = Publisher::new(Tables::new(&Symbols::default()));
+    let publisher = Publisher::new(LinkTables::new(&Symbols::default()));
     let registry = Registry::new(Symbols::default(), publisher.clone(), WantedTexts::default());
     let entity = Entity { addresses: [Some(IpAddr::from([10, 0, 0, 1])), None], ..Entity::default() };
     registry.replace(Provider::File, vec![(Key::ControlGroup(9001), Target::Entity(Arc::new(entity)))]);
@@ -118,7 +118,7 @@ fn parts(source: Box<dyn Source>, telemetry: &Telemetry, sink: &Collect) -> Deps
         learn: Box::new(|_, _, _| ()),
         learn_process: Box::new(|_| {}),
         aggregation: Aggregation::new(Config::default(), 0),
-        hooks: Vec::new(),
+        event_handlers: Vec::new(),
         sinks: vec![Box::new(sink.clone())],
         telemetry: telemetry.clone(),
         now: || 1,

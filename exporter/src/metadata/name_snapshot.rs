@@ -12,21 +12,22 @@ use hashbrown::HashMap;
 
 use super::context_names::ContextNames;
 use super::entities::{Entities, EntityLink};
-use super::tables::{InterfaceInfo, Tables};
+use super::link_tables::{InterfaceInfo, LinkTables};
+use super::provider::Entity;
 
 /// The state of links and the entities of providers at one time. Snapshots share the parts that did not change.
 #[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    links: Arc<Tables>,
+pub struct NameSnapshot {
+    links: Arc<LinkTables>,
     entities: Arc<Entities>,
     /// Entities of endpoints, by the network namespaces of both parts.
     endpoints: HashMap<u16, EntityLink, RandomState>,
 }
 
-impl Snapshot {
+impl NameSnapshot {
     /// Joins the state of links and the entities of providers. An endpoint that has ended keeps its entity of the snapshot
     /// before, as long as both are there: its number is not used again so soon, unlike that of its namespace.
-    pub(super) fn new(links: Arc<Tables>, entities: Arc<Entities>, before: &Self) -> Self {
+    pub(super) fn new(links: Arc<LinkTables>, entities: Arc<Entities>, before: &Self) -> Self {
         let found = |(endpoint, inode)| Some((endpoint, entities.in_namespace(inode)?));
         let mut endpoints: HashMap<_, _, _> = links.endpoint_namespaces().filter_map(found).collect();
         for (&endpoint, &link) in &before.endpoints {
@@ -43,7 +44,7 @@ impl Snapshot {
 
     /// The state of links.
     #[inline]
-    pub const fn links(&self) -> &Arc<Tables> {
+    pub const fn links(&self) -> &Arc<LinkTables> {
         &self.links
     }
 
@@ -101,20 +102,73 @@ impl Snapshot {
         if known.endpoint == endpoint && known.is_configured() { self.entity_at_address(address, port) } else { None }
     }
 
-    /// The entity at an address; `port` are port and protocol of the side that answers.
+    /// The entity of an identity that the source's datapath gave a packet.
+    #[inline]
+    pub fn entity_of_identity(&self, identity: u32) -> Option<EntityLink> {
+        self.entities.of_identity(identity)
+    }
+
+    /// The entity of the longest prefix of an address.
+    pub fn entity_in_prefix(&self, address: &IpAddr) -> Option<EntityLink> {
+        self.entities.in_prefix(address)
+    }
+
+    /// The entity at an address; `port` are its port and protocol.
     #[inline]
     pub fn entity_at_address(&self, address: &IpAddr, port: Option<(u16, u8)>) -> Option<EntityLink> {
         self.entities.at_address(address, port)
     }
 }
 
-impl From<Tables> for Snapshot {
-    fn from(tables: Tables) -> Self {
-        Self::new(Arc::new(tables), Arc::default(), &Self::default())
+/// The labels of an end.
+enum Labels<'a> {
+    /// Those of its entity.
+    Own,
+    /// Those of its identity, which differ.
+    OfIdentity(&'a Arc<Entity>),
+    /// None: no provider knows its identity, which is not the entity's.
+    Unknown,
+}
+
+/// An entity with the labels of an identity; `None` for one that no provider knows.
+#[derive(Debug)]
+struct Relabeled {
+    entity: Arc<Entity>,
+    identity: Option<Arc<Entity>>,
+}
+
+impl EntityFields for Relabeled {
+    fn fields(&self) -> EndEntity<'_> {
+        let labels = self.identity.as_ref().map_or(&[][..], |identity| &identity.metadata.labels);
+        self.entity.fields().with_labels(labels)
     }
 }
 
-impl BatchNames for Snapshot {
+impl NameSnapshot {
+    /// The labels of an end with an entity. An endpoint has its own. So has an entity whose identity no provider knows: its
+    /// number may be of another provider's labels.
+    fn labels(&self, end: &End, entity: &Entity) -> Labels<'_> {
+        if !self.entities.has_identities() || end.endpoint != 0 || end.identity == 0 {
+            return Labels::Own;
+        }
+        let found = self.entities.of_identity(end.identity);
+        match found.and_then(|found| self.entities.entity(found.entity)) {
+            Some(identity) if identity.metadata.labels != entity.metadata.labels => Labels::OfIdentity(identity),
+            None if end.identity != entity.identity && self.entities.of_identity(entity.identity).is_some() => {
+                Labels::Unknown
+            }
+            Some(_) | None => Labels::Own,
+        }
+    }
+}
+
+impl From<LinkTables> for NameSnapshot {
+    fn from(links: LinkTables) -> Self {
+        Self::new(Arc::new(links), Arc::default(), &Self::default())
+    }
+}
+
+impl BatchNames for NameSnapshot {
     fn end(&self, end: &End) -> Option<&Arc<str>> {
         let of_links = || self.links.name(end.name).map(|lease| lease.text());
         self.entities.name(end.entity).or_else(of_links)
@@ -126,10 +180,20 @@ impl BatchNames for Snapshot {
     }
 
     fn entity(&self, end: &End) -> Option<EndEntity<'_>> {
-        self.entities.fields(end.entity)
+        let entity = self.entities.entity(end.entity)?;
+        Some(match self.labels(end, entity) {
+            Labels::Own => entity.fields(),
+            Labels::OfIdentity(identity) => entity.fields().with_labels(&identity.metadata.labels),
+            Labels::Unknown => entity.fields().with_labels(&[]),
+        })
     }
 
     fn shared_entity(&self, end: &End) -> Option<Arc<dyn EntityFields>> {
-        self.entities.entity(end.entity).map(|entity| Arc::clone(entity) as _)
+        let entity = Arc::clone(self.entities.entity(end.entity)?);
+        Some(match self.labels(end, &entity) {
+            Labels::Own => entity,
+            Labels::OfIdentity(identity) => Arc::new(Relabeled { identity: Some(Arc::clone(identity)), entity }),
+            Labels::Unknown => Arc::new(Relabeled { identity: None, entity }),
+        })
     }
 }

@@ -1,7 +1,8 @@
-//! Hooks, which may change or stop events, and the calls of hooks and sinks. A panic removes only the one that panicked.
+//! Event handlers, which may change or stop events, and the calls of handlers and sinks. A panic removes only the one
+//! that panicked.
 //!
-//! A hook is called for every event on the pipeline's thread: it must not wait, and its cost is the hot path's cost. A sink
-//! is called once for each batch.
+//! A handler is called for every event on the pipeline's thread: it must not wait, and its cost is the hot path's cost.
+//! A sink is called once for each batch.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -18,12 +19,12 @@ use crate::support::telemetry::{Number, Telemetry};
 pub enum Next {
     /// It continues.
     Continue,
-    /// It ends here: later hooks and sinks do not receive it, and it is not counted.
+    /// It ends here: later handlers and sinks do not receive it, and it is not counted.
     Stop,
 }
 
 /// Receives events one by one.
-pub trait Hook: Send {
+pub trait EventHandler: Send {
     /// Its name in messages.
     fn name(&self) -> &'static str;
 
@@ -43,25 +44,25 @@ pub trait Hook: Send {
     }
 }
 
-/// Hooks and sinks in order.
-pub(super) struct Hooks {
-    hooks: Vec<Box<dyn Hook>>,
+/// Event handlers and sinks in order.
+pub(super) struct EventHandlers {
+    handlers: Vec<Box<dyn EventHandler>>,
     sinks: Vec<Box<dyn Sink>>,
     stopped: u64,
-    metrics: HookMetrics,
+    metrics: HandlerMetrics,
 }
 
-struct HookMetrics {
+struct HandlerMetrics {
     stopped: Number,
     failed: Number,
 }
 
-impl Hooks {
-    pub(super) fn new(hooks: Vec<Box<dyn Hook>>, sinks: Vec<Box<dyn Sink>>, telemetry: &Telemetry) -> Self {
+impl EventHandlers {
+    pub(super) fn new(handlers: Vec<Box<dyn EventHandler>>, sinks: Vec<Box<dyn Sink>>, telemetry: &Telemetry) -> Self {
         let reason = [(attribute::EYEPIECE_REASON, "hook")];
         let stopped = telemetry.counter(metric::EYEPIECE_EVENTS_SKIPPED.name, &reason);
         let failed = telemetry.counter(metric::EYEPIECE_PIPELINE_FAILED.name, &[]);
-        Self { hooks, sinks, stopped: 0, metrics: HookMetrics { stopped, failed } }
+        Self { handlers, sinks, stopped: 0, metrics: HandlerMetrics { stopped, failed } }
     }
 
     /// Returns whether there is a sink.
@@ -71,34 +72,34 @@ impl Hooks {
 
     #[inline]
     pub(super) fn on_monitor_event(&mut self, event: &RawEvent<'_>) -> Next {
-        if self.hooks.is_empty() { Next::Continue } else { self.call(|hook| hook.on_monitor_event(event)) }
+        if self.handlers.is_empty() { Next::Continue } else { self.call(|handler| handler.on_monitor_event(event)) }
     }
 
     #[inline]
     pub(super) fn on_flow(&mut self, flow: &mut Flow) -> Next {
-        if self.hooks.is_empty() { Next::Continue } else { self.call(|hook| hook.on_flow(flow)) }
+        if self.handlers.is_empty() { Next::Continue } else { self.call(|handler| handler.on_flow(flow)) }
     }
 
     #[inline]
     pub(super) fn on_event(&mut self, observed: &Observed) -> Next {
-        if self.hooks.is_empty() { Next::Continue } else { self.call(|hook| hook.on_event(observed)) }
+        if self.handlers.is_empty() { Next::Continue } else { self.call(|handler| handler.on_event(observed)) }
     }
 
-    fn call(&mut self, mut call: impl FnMut(&mut dyn Hook) -> Next) -> Next {
+    fn call(&mut self, mut call: impl FnMut(&mut dyn EventHandler) -> Next) -> Next {
         let mut place = 0;
-        while let Some(hook) = self.hooks.get_mut(place) {
-            // A hook that panicked is dropped, so its broken state is never used.
-            match catch_unwind(AssertUnwindSafe(|| call(&mut **hook))) {
+        while let Some(handler) = self.handlers.get_mut(place) {
+            // A handler that panicked is dropped, so its broken state is never used.
+            match catch_unwind(AssertUnwindSafe(|| call(&mut **handler))) {
                 Ok(Next::Continue) => place += 1,
                 Ok(Next::Stop) => {
                     self.stopped += 1;
                     return Next::Stop;
                 }
                 Err(_) => {
-                    let hook = self.hooks.remove(place);
-                    tracing::error!(hook = hook.name(), "a hook panicked and is removed");
+                    let handler = self.handlers.remove(place);
+                    tracing::error!(handler = handler.name(), "an event handler panicked and is removed");
                     self.metrics.failed.add(1);
-                    discard(hook);
+                    discard(handler);
                 }
             }
         }
@@ -124,10 +125,10 @@ impl Hooks {
     }
 }
 
-/// Drops a hook that panicked, which may panic again.
-fn discard(hook: Box<dyn Hook>) {
-    if catch_unwind(AssertUnwindSafe(|| drop(hook))).is_err() {
-        tracing::error!("a hook panicked again when it was removed");
+/// Drops a handler that panicked, which may panic again.
+fn discard(handler: Box<dyn EventHandler>) {
+    if catch_unwind(AssertUnwindSafe(|| drop(handler))).is_err() {
+        tracing::error!("an event handler panicked again when it was removed");
     }
 }
 

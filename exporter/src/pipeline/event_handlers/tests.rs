@@ -1,4 +1,4 @@
-//! Events of hooks and sinks, and panics.
+//! Events of event handlers and sinks, and panics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use eyepiece_flow::event::RawEvent;
 use eyepiece_flow::flow::{EventType, Flow};
 use eyepiece_flow::record::{Batch, Observed};
 
-use super::{Hook, Hooks, Next, Sink};
+use super::{EventHandler, EventHandlers, Next, Sink};
 use crate::support::telemetry::Telemetry;
 
 #[derive(Default)]
@@ -28,7 +28,7 @@ impl Guard {
     }
 }
 
-impl Hook for Guard {
+impl EventHandler for Guard {
     fn name(&self) -> &'static str {
         "guard"
     }
@@ -69,19 +69,19 @@ fn value(telemetry: &Telemetry, name: &str) -> u64 {
 }
 
 #[test]
-fn stopped_event_ends_panic_removes_hook() {
+fn stopped_event_ends_panic_removes_handler() {
     let telemetry = Telemetry::default();
     let seen: [Arc<Seen>; 2] = Default::default();
-    let hooks: Vec<Box<dyn Hook>> = vec![
+    let handlers: Vec<Box<dyn EventHandler>> = vec![
         Box::new(Guard { seen: Arc::clone(&seen[0]), stop: 1, panic: 3 }),
         Box::new(Guard { seen: Arc::clone(&seen[1]), stop: 2, panic: u64::MAX }),
     ];
-    let mut hooks = Hooks::new(hooks, Vec::new(), &telemetry);
+    let mut handlers = EventHandlers::new(handlers, Vec::new(), &telemetry);
     let mut all = |time| {
         let mut flow = flow(time);
-        let next = [hooks.on_monitor_event(&raw(time)), hooks.on_flow(&mut flow)];
+        let next = [handlers.on_monitor_event(&raw(time)), handlers.on_flow(&mut flow)];
         let proxy_port = flow.proxy_port;
-        (next, hooks.on_event(&Observed::Flow(flow)), proxy_port)
+        (next, handlers.on_event(&Observed::Flow(flow)), proxy_port)
     };
     assert_eq!(all(0), ([Next::Continue; 2], Next::Continue, 2));
     assert_eq!(all(1), ([Next::Stop; 2], Next::Stop, 1), "stopped by the first, the second does not see it");
@@ -90,7 +90,7 @@ fn stopped_event_ends_panic_removes_hook() {
     assert_eq!(all(1), ([Next::Continue; 2], Next::Continue, 1));
     let count = |seen: &Seen| seen.0.each_ref().map(|count| count.load(Ordering::Relaxed));
     assert_eq!((count(&seen[0]), count(&seen[1])), ([4, 3, 3], [4, 4, 4]));
-    hooks.publish_counters();
+    handlers.publish_counters();
     assert_eq!(value(&telemetry, "eyepiece.events.skipped"), 6);
     assert_eq!(value(&telemetry, "eyepiece.pipeline.failed"), 1);
 }
@@ -101,9 +101,9 @@ fn panicking_sink_leaves_others_unchanged() {
     let counts: [Arc<AtomicU64>; 3] = Default::default();
     let sinks = counts.iter().zip([false, true, false]);
     let sinks = sinks.map(|(count, fails)| Box::new(Taker(Arc::clone(count), fails)) as Box<dyn Sink>).collect();
-    let mut hooks = Hooks::new(Vec::new(), sinks, &telemetry);
+    let mut handlers = EventHandlers::new(Vec::new(), sinks, &telemetry);
     for _ in 0..2 {
-        hooks.send(&Batch::new(vec![Observed::Flow(flow(1)), Observed::Flow(flow(2))]));
+        handlers.send(&Batch::new(vec![Observed::Flow(flow(1)), Observed::Flow(flow(2))]));
     }
     assert_eq!(counts.each_ref().map(|count| count.load(Ordering::Relaxed)), [4, 0, 4]);
     assert_eq!(value(&telemetry, "eyepiece.pipeline.failed"), 1);

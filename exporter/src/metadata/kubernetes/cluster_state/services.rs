@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use eyepiece_flow::metadata::{EndMetadata, Service};
+use eyepiece_flow::protocol;
 use eyepiece_semconv::attribute;
 
 use super::claims::{Class, Rank};
-use super::state::{Dropped, MAX_NAME, Names, ServiceRecord, Slice, World, check_limit};
+use super::state::{ClusterState, Dropped, MAX_NAME, Names, ServiceRecord, Slice, check_limit};
 use crate::metadata::kubernetes::objects::{self, EndpointSlice, Kind, SERVICE_NAME};
 use crate::metadata::provider::{Entity, EntityKind, Key};
 
@@ -26,9 +27,9 @@ fn keys(service: &objects::Service) -> Box<[Key]> {
     let mut keys = Vec::new();
     for port in spec.ports.as_deref().unwrap_or_default() {
         let protocol = match port.protocol.as_deref() {
-            None | Some("" | "TCP") => 6,
-            Some("UDP") => 17,
-            Some("SCTP") => 132,
+            None | Some("" | "TCP") => protocol::TCP,
+            Some("UDP") => protocol::UDP,
+            Some("SCTP") => protocol::SCTP,
             Some(_) => continue,
         };
         keys.extend(addresses.iter().map(|&address| Key::Service { address, port: port.port, protocol }));
@@ -37,7 +38,7 @@ fn keys(service: &objects::Service) -> Box<[Key]> {
     keys.into()
 }
 
-impl World {
+impl ClusterState {
     pub(super) fn set_service(&mut self, service: &objects::Service) -> Result<(), Dropped> {
         let Names { uid, name, namespace } = Names::of(&service.metadata).ok_or(Dropped::Invalid)?;
         let known = self.services.get(uid);

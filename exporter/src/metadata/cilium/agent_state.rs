@@ -1,4 +1,4 @@
-//! What an agent's notifications add up to: the pods and identities of addresses.
+//! The state that an agent's notifications give: the pods and identities of addresses, and the labels of identities.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification};
 use eyepiece_flow::l7::cluster_name;
-use eyepiece_flow::metadata::EndMetadata;
+use eyepiece_flow::metadata::{EndMetadata, qualified_name};
 
 use crate::metadata::provider::{Change, Entity, EntityKind, Key, Target};
 use crate::metadata::{IDENTITY_HOST, IDENTITY_WORLD};
@@ -17,6 +17,9 @@ const MAX_PREFIXES: usize = 512_000;
 const MAX_ENDPOINTS: usize = 65_535;
 /// Reserved identity of other nodes (Cilium `pkg/identity/numericidentity.go`).
 const IDENTITY_REMOTE_NODE: u32 = 6;
+
+/// The lowest identity that is allocated for labels (Cilium `pkg/identity/numericidentity.go`).
+const MIN_ALLOCATED_IDENTITY: u32 = 256;
 
 /// Namespace and name of a pod.
 type Pod = (String, String);
@@ -29,20 +32,30 @@ struct Address {
     pod: Option<Pod>,
 }
 
+/// An identity that addresses have.
+#[derive(Debug, Default)]
+struct Identity {
+    addresses: usize,
+    /// Those of this node's pods with it, sorted; empty if there was none.
+    labels: Vec<String>,
+}
+
 /// The pods and addresses.
 #[derive(Debug, Default)]
-pub(super) struct World {
+pub(super) struct AgentState {
     addresses: HashMap<Key, Address>,
     /// Keys of each pod's addresses.
     keys: HashMap<Pod, HashSet<Key>>,
     /// Labels of this node's pods, sorted.
     labels: HashMap<Pod, Vec<String>>,
     endpoints: HashMap<u64, Pod>,
+    /// The identities of addresses.
+    identities: HashMap<u32, Identity>,
     /// Notifications that found no room.
     refused: u64,
 }
 
-impl World {
+impl AgentState {
     /// The number of addresses and prefixes.
     pub(super) fn count(&self) -> usize {
         self.addresses.len()
@@ -75,15 +88,18 @@ impl World {
                 self.set_labels(&pod, labels)
             }
             (Notification::Endpoint { id, labels, .. }, AgentEventKind::EndpointRegenerateSuccess) => {
-                self.endpoints.get(id).cloned().map(|pod| self.set_labels(&pod, labels)).unwrap_or_default()
+                let Some(pod) = self.endpoints.get(id).cloned() else { return Vec::new() };
+                let mut changes = self.set_labels(&pod, labels);
+                changes.extend(self.label_identities(&pod));
+                changes
             }
             (Notification::Ipcache { cidr, .. }, AgentEventKind::IpcacheDeleted) => {
-                key(cidr).and_then(|key| self.remove(&key)).into_iter().collect()
+                key(cidr).map(|key| self.remove(&key)).unwrap_or_default()
             }
             (Notification::Ipcache { cidr, identity, namespace, pod_name, .. }, _) => {
                 let pod = (!pod_name.is_empty()).then(|| (namespace.clone(), pod_name.clone()));
                 let address = Address { identity: *identity, pod };
-                key(cidr).and_then(|key| self.insert(&key, address)).into_iter().collect()
+                key(cidr).map(|key| self.insert(&key, address)).unwrap_or_default()
             }
             _ => Vec::new(),
         }
@@ -102,36 +118,68 @@ impl World {
         self.keys.get(pod).into_iter().flatten().filter_map(|key| self.change(key)).collect()
     }
 
-    fn insert(&mut self, key: &Key, address: Address) -> Option<Change> {
+    /// Gives a pod's labels to the identity of its addresses: pods of other nodes with that identity have them as well. The
+    /// agent announces a new identity before the build with it. Another eyepiece's identities stand for fewer labels.
+    fn label_identities(&mut self, pod: &Pod) -> Vec<Change> {
+        let Some(labels) = self.labels.get(pod) else { return Vec::new() };
+        let mut changes = Vec::new();
+        for key in self.keys.get(pod).into_iter().flatten() {
+            let Some(Address { identity, .. }) = self.addresses.get(key) else { continue };
+            if let Some(known) = self.identities.get_mut(identity)
+                && *identity >= MIN_ALLOCATED_IDENTITY
+                && known.labels != *labels
+            {
+                known.labels.clone_from(labels);
+                changes.push(Change::Set(Key::Identity(*identity), Target::Entity(identity_entity(*identity, labels))));
+            }
+        }
+        changes
+    }
+
+    fn insert(&mut self, key: &Key, address: Address) -> Vec<Change> {
         if self.addresses.len() >= MAX_PREFIXES && !self.addresses.contains_key(key) {
             self.refused += 1;
-            return None;
+            return Vec::new();
         }
         if self.addresses.get(key) == Some(&address) {
-            return None;
+            return Vec::new();
         }
-        self.unlink(key);
+        // Before the former identity goes: it may be the same.
+        self.identities.entry(address.identity).or_default().addresses += 1;
+        let mut changes = self.unlink(key);
         if let Some(pod) = &address.pod {
             self.keys.entry(pod.clone()).or_default().insert(key.clone());
         }
         self.addresses.insert(key.clone(), address);
-        self.change(key)
+        changes.extend(self.change(key));
+        changes
     }
 
-    fn remove(&mut self, key: &Key) -> Option<Change> {
-        self.unlink(key);
-        self.addresses.remove(key).map(|_| Change::Remove(key.clone()))
+    fn remove(&mut self, key: &Key) -> Vec<Change> {
+        let mut changes = self.unlink(key);
+        changes.extend(self.addresses.remove(key).map(|_| Change::Remove(key.clone())));
+        changes
     }
 
-    /// Removes an address from its pod's.
-    fn unlink(&mut self, key: &Key) {
-        let Some(pod) = self.addresses.get(key).and_then(|address| address.pod.as_ref()) else { return };
-        if let Some(keys) = self.keys.get_mut(pod) {
+    /// Removes an address from those of its pod and of its identity.
+    fn unlink(&mut self, key: &Key) -> Vec<Change> {
+        let Some(Address { identity, pod }) = self.addresses.get(key) else { return Vec::new() };
+        if let Some(pod) = pod
+            && let Some(keys) = self.keys.get_mut(pod)
+        {
             keys.remove(key);
             if keys.is_empty() {
                 self.keys.remove(pod);
             }
         }
+        let Some(known) = self.identities.get_mut(identity) else { return Vec::new() };
+        known.addresses -= 1;
+        if known.addresses > 0 {
+            return Vec::new();
+        }
+        let is_labeled = !known.labels.is_empty();
+        self.identities.remove(identity);
+        if is_labeled { vec![Change::Remove(Key::Identity(*identity))] } else { Vec::new() }
     }
 
     fn change(&self, key: &Key) -> Option<Change> {
@@ -147,10 +195,17 @@ impl World {
         let (namespace, pod_name) = pod.clone();
         let labels = self.labels.get(pod).cloned().unwrap_or_default();
         let cluster_name = cluster_name(&labels).unwrap_or_default().to_owned();
-        let name = if namespace.is_empty() { pod_name.clone() } else { format!("{namespace}/{pod_name}") };
+        let name = qualified_name(&namespace, &pod_name).into_owned();
         let metadata = EndMetadata { cluster_name, namespace, pod_name, labels, ..EndMetadata::default() };
         Entity { kind: EntityKind::Pod, name, identity, metadata, ..Entity::default() }
     }
+}
+
+/// The entity of an identity: its labels alone.
+fn identity_entity(identity: u32, labels: &[String]) -> Arc<Entity> {
+    let cluster_name = cluster_name(labels).unwrap_or_default().to_owned();
+    let metadata = EndMetadata { cluster_name, labels: labels.to_vec(), ..EndMetadata::default() };
+    Arc::new(Entity { identity, metadata, ..Entity::default() })
 }
 
 /// An address of a node, or one of which only the identity is known.
@@ -177,7 +232,7 @@ fn key(cidr: &str) -> Option<Key> {
 mod tests {
     use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification};
 
-    use super::World;
+    use super::AgentState;
     use crate::metadata::provider::{Change, Key, Target};
 
     fn event(kind: AgentEventKind, notification: Notification) -> AgentEvent {
@@ -210,6 +265,7 @@ mod tests {
         let key = |key: &Key| match key {
             Key::Address(address) => address.to_string(),
             Key::Prefix(address, length) => format!("{address}/{length}"),
+            Key::Identity(identity) => format!("identity {identity}"),
             key => panic!("{key:?}"),
         };
         let line = |change: &Change| match change {
@@ -227,12 +283,12 @@ mod tests {
     }
 
     #[test]
-    fn events_add_up_to_pods() {
+    fn events_give_pods_and_identities() {
         use AgentEventKind::{
             EndpointCreated, EndpointDeleted, EndpointRegenerateFailure, EndpointRegenerateSuccess, IpcacheDeleted,
             IpcacheUpserted,
         };
-        let mut world = World::default();
+        let mut state = AgentState::default();
         let labels = ["k8s:io.cilium.k8s.policy.cluster=east", "k8s:app=web"];
         let sorted = "[k8s:app=web k8s:io.cilium.k8s.policy.cluster=east] east";
         for (row, event, expected) in [
@@ -264,6 +320,7 @@ mod tests {
                 vec![
                     "10.0.0.7 Pod shop/web 400 [k8s:app=shop] ".to_owned(),
                     "fd00::7 Pod shop/web 400 [k8s:app=shop] ".to_owned(),
+                    "identity 400 Named  400 [k8s:app=shop] ".to_owned(),
                 ],
             ),
             ("the same labels", endpoint(EndpointRegenerateSuccess, 7, "", &["k8s:app=shop"]), vec![]),
@@ -298,35 +355,35 @@ mod tests {
             ("address is gone", ipcache(IpcacheDeleted, "10.0.0.7/32", 400, "web"), vec!["10.0.0.7".to_owned()]),
             ("unknown address is gone", ipcache(IpcacheDeleted, "10.0.0.7/32", 400, "web"), vec![]),
             (
-                "address moves",
+                "address moves, and its identity has no other",
                 ipcache(IpcacheUpserted, "fd00::7/128", 300, "db"),
-                vec!["fd00::7 Pod shop/db 300 [] ".to_owned()],
+                vec!["fd00::7 Pod shop/db 300 [] ".to_owned(), "identity 400".to_owned()],
             ),
             ("former pod's labels", endpoint(EndpointCreated, 9, "web", &labels), vec![]),
         ] {
-            assert_eq!(lines(&world.observe(&event)), expected, "{row}");
+            assert_eq!(lines(&state.observe(&event)), expected, "{row}");
         }
         let start = event(AgentEventKind::AgentStarted, Notification::AgentStart { time: None });
-        assert_eq!(world.observe(&start), []);
-        assert_eq!((world.count(), world.keys.len(), world.take_refused()), (6, 1, 0));
+        assert_eq!(state.observe(&start), []);
+        assert_eq!((state.count(), state.keys.len(), state.take_refused()), (6, 1, 0));
     }
 
     #[test]
     fn endpoints_beyond_limit_are_refused() {
-        let mut world = World::default();
+        let mut state = AgentState::default();
         for id in 0..super::MAX_ENDPOINTS as u64 + 2 {
-            world.observe(&endpoint(AgentEventKind::EndpointCreated, id, "web", &[]));
+            state.observe(&endpoint(AgentEventKind::EndpointCreated, id, "web", &[]));
         }
-        assert_eq!((world.endpoints.len(), world.take_refused()), (super::MAX_ENDPOINTS, 2));
+        assert_eq!((state.endpoints.len(), state.take_refused()), (super::MAX_ENDPOINTS, 2));
     }
 
     #[test]
     fn labels_stay_with_other_endpoint() {
-        let mut world = World::default();
-        world.observe(&ipcache(AgentEventKind::IpcacheUpserted, "10.0.0.7/32", 400, "web"));
-        world.observe(&endpoint(AgentEventKind::EndpointCreated, 7, "web", &["k8s:app=web"]));
-        world.observe(&endpoint(AgentEventKind::EndpointCreated, 8, "web", &["k8s:app=web"]));
-        assert_eq!(world.observe(&endpoint(AgentEventKind::EndpointDeleted, 7, "web", &[])), []);
-        assert_eq!(world.observe(&endpoint(AgentEventKind::EndpointDeleted, 8, "web", &[])).len(), 1);
+        let mut state = AgentState::default();
+        state.observe(&ipcache(AgentEventKind::IpcacheUpserted, "10.0.0.7/32", 400, "web"));
+        state.observe(&endpoint(AgentEventKind::EndpointCreated, 7, "web", &["k8s:app=web"]));
+        state.observe(&endpoint(AgentEventKind::EndpointCreated, 8, "web", &["k8s:app=web"]));
+        assert_eq!(state.observe(&endpoint(AgentEventKind::EndpointDeleted, 7, "web", &[])), []);
+        assert_eq!(state.observe(&endpoint(AgentEventKind::EndpointDeleted, 8, "web", &[])).len(), 1);
     }
 }

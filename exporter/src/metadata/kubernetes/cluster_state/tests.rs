@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::{Dropped, Scope, World};
+use super::{ClusterState, Dropped, Scope};
 use crate::metadata::identity_of_labels;
 use crate::metadata::kubernetes::objects::{
     EndpointSlice, Job, Kind, Namespace, Node, Object, Pod, ReplicaSet, Service,
@@ -19,9 +19,9 @@ fn pod(value: Value) -> Object {
     read::<Pod>(value).into()
 }
 
-/// A world, and what a receiver has of it.
+/// A state, and what a receiver has of it.
 struct Scene {
-    world: World,
+    state: ClusterState,
     keys: HashMap<Key, Target>,
 }
 
@@ -32,7 +32,7 @@ impl Scene {
 
     fn with(is_own_only: bool, max_objects: usize) -> Self {
         let scope = Scope { cluster: "kind".into(), node: "node-1".into(), is_own_only, max_objects };
-        Self { world: World::new(scope), keys: HashMap::new() }
+        Self { state: ClusterState::new(scope), keys: HashMap::new() }
     }
 
     fn set(&mut self, object: impl Into<Object>) {
@@ -40,12 +40,12 @@ impl Scene {
     }
 
     fn set_at(&mut self, object: &Object, now: i64) {
-        self.world.set(object, now).expect("a kept object");
+        self.state.set(object, now).expect("a kept object");
         self.follow();
     }
 
     fn follow(&mut self) -> usize {
-        let changes = self.world.take_changes();
+        let changes = self.state.take_changes();
         let count = changes.len();
         for change in changes {
             match change {
@@ -124,7 +124,7 @@ fn pod_has_names_of_hubble() {
         assert_eq!(attribute(name), Some(value), "{name}");
     }
     assert_eq!(scene.name(&Key::Container("c1".into())), Some("shop/web-1"));
-    scene.world.remove(&pod(web("u1", "web-1", "10.0.0.1")));
+    scene.state.remove(&pod(web("u1", "web-1", "10.0.0.1")));
     scene.follow();
     assert_eq!(scene.keys.len(), 0, "{:?}", scene.keys);
 }
@@ -150,7 +150,7 @@ fn containers_of_pod_are_distinct() {
     assert_eq!(scene.keys.len(), 4);
     assert!(scene.entity(&ip("10.0.0.1")).expect("a pod").attributes.iter().all(|(key, _)| *key != "container.id"));
     // The same object again changes nothing.
-    scene.world.set(&pod(value), 0).expect("a kept pod");
+    scene.state.set(&pod(value), 0).expect("a kept pod");
     assert_eq!(scene.follow(), 0);
 }
 
@@ -199,15 +199,15 @@ fn reused_address_names_new_pod() {
     assert_eq!(scene.at("10.0.0.1"), Some("shop/c"));
     scene.set(aged("c", early, &ends));
     assert_eq!(scene.at("10.0.0.1"), Some("shop/c"), "it is being deleted and still there");
-    let deadline = scene.world.next_deadline().expect("a deadline");
-    scene.world.expire(deadline - 1);
+    let deadline = scene.state.next_deadline().expect("a deadline");
+    scene.state.expire(deadline - 1);
     assert_eq!(scene.follow(), 0);
-    scene.world.expire(deadline);
+    scene.state.expire(deadline);
     scene.follow();
     assert_eq!(scene.at("10.0.0.1"), None, "its time to end is over");
     scene.set_at(&aged("c", early, &ends), deadline + 1);
     assert_eq!(scene.at("10.0.0.1"), None, "a late report");
-    assert_eq!(scene.world.next_deadline(), None);
+    assert_eq!(scene.state.next_deadline(), None);
 }
 
 #[test]
@@ -316,8 +316,8 @@ fn services_have_addresses_and_ports() {
     scene.set(read::<Service>(json!({"metadata": {"uid": "s2", "name": "none", "namespace": "shop"},
         "spec": {"clusterIP": "None", "clusterIPs": ["None"], "ports": [{"port": 80}]}})));
     assert_eq!(scene.keys.len(), 2, "a headless service has no address");
-    scene.world.begin(Kind::Services);
-    scene.world.finish(Kind::Services);
+    scene.state.begin(Kind::Services);
+    scene.state.finish(Kind::Services);
     scene.follow();
     assert!(scene.keys.is_empty(), "the next list has none");
 }
@@ -328,13 +328,13 @@ fn listing_removes_missing_objects() {
     for (uid, address) in [("a", "10.0.0.1"), ("b", "10.0.0.2")] {
         scene.set(pod(web(uid, uid, address)));
     }
-    scene.world.begin(Kind::Pods);
+    scene.state.begin(Kind::Pods);
     scene.set(pod(web("b", "b", "10.0.0.2")));
     scene.set(pod(web("c", "c", "10.0.0.1")));
-    scene.world.finish(Kind::Pods);
+    scene.state.finish(Kind::Pods);
     scene.follow();
     assert_eq!((scene.at("10.0.0.1"), scene.at("10.0.0.2")), (Some("shop/c"), Some("shop/b")));
-    assert_eq!(scene.world.objects(), 2);
+    assert_eq!(scene.state.objects(), 2);
 }
 
 #[test]
@@ -344,14 +344,14 @@ fn objects_beyond_limit_are_refused() {
         for number in 0..8 {
             let (uid, address) = (format!("u{number}"), format!("10.0.0.{number}"));
             let expected = if number < max { Ok(()) } else { Err(Dropped::Limit) };
-            assert_eq!(scene.world.set(&pod(web(&uid, &uid, &address)), 0), expected, "{number} of {max}");
+            assert_eq!(scene.state.set(&pod(web(&uid, &uid, &address)), 0), expected, "{number} of {max}");
         }
-        assert_eq!(scene.world.objects(), max.min(8));
-        assert_eq!(scene.world.set(&pod(web("u0", "u0", "10.0.0.9")), 0).is_ok(), max > 0, "a known one changes");
+        assert_eq!(scene.state.objects(), max.min(8));
+        assert_eq!(scene.state.set(&pod(web("u0", "u0", "10.0.0.9")), 0).is_ok(), max > 0, "a known one changes");
     }
     let mut scene = Scene::new();
     for value in [json!({"metadata": {"name": "x"}}), json!({"metadata": {"uid": "u", "name": "n".repeat(254)}})] {
-        assert_eq!(scene.world.set(&pod(value), 0), Err(Dropped::Invalid));
+        assert_eq!(scene.state.set(&pod(value), 0), Err(Dropped::Invalid));
     }
 }
 

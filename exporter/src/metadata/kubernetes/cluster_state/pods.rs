@@ -9,7 +9,7 @@ use eyepiece_semconv::attribute;
 
 use super::claims::{Class, Rank};
 use super::owners;
-use super::state::{Container, Dropped, MAX_ADDRESSES, MAX_NAME, Names, PodRecord, World, check_limit};
+use super::state::{ClusterState, Container, Dropped, MAX_ADDRESSES, MAX_NAME, Names, PodRecord, check_limit};
 use crate::metadata::identity_of_labels;
 use crate::metadata::kubernetes::labels;
 use crate::metadata::kubernetes::objects::{CONFIG_HASH, ContainerStatus, Kind, Pod, PodSpec, PodStatus};
@@ -85,7 +85,7 @@ fn changes(before: &[(Key, Target)], after: Vec<(Key, Target)>) -> Vec<Change> {
     changes
 }
 
-impl World {
+impl ClusterState {
     pub(super) fn set_pod(&mut self, pod: &Pod, now: i64) -> Result<(), Dropped> {
         let names = Names::of(&pod.metadata).ok_or(Dropped::Invalid)?;
         check_limit(self.pods.contains_key(names.uid), self.pods.len(), self.scope.max_objects)?;

@@ -18,9 +18,9 @@ use crate::metadata::provider::Change;
 
 use self::state::{Names, NamespaceRecord, PodRecord, check_limit};
 
-pub(super) use self::state::{Dropped, Scope, World};
+pub(super) use self::state::{ClusterState, Dropped, Scope};
 
-impl World {
+impl ClusterState {
     /// Number of objects of all kinds.
     pub(super) fn objects(&self) -> usize {
         let sources = self.namespaces.len() + self.nodes.len() + self.owners.len();

@@ -38,7 +38,7 @@ pub(crate) struct Scope {
 
 /// Everything that was listed and watched.
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct ClusterState {
     pub(super) scope: Scope,
     /// The number of each kind's last listing.
     pub(super) listings: [u32; Kind::ALL.len()],
@@ -60,7 +60,7 @@ pub(crate) struct World {
     pub(super) changes: Vec<Change>,
 }
 
-/// What pods and nodes follow from and what has changed since they were last looked at.
+/// The objects that have changed since pods and nodes were last derived from them.
 #[derive(Debug, Default)]
 pub(super) struct Stale {
     pub(super) namespaces: HashSet<Box<str>>,
@@ -69,7 +69,7 @@ pub(super) struct Stale {
     pub(super) nodes: bool,
 }
 
-/// What a namespace gives to its pods.
+/// A namespace, with the labels that its pods inherit.
 #[derive(Debug)]
 pub(super) struct NamespaceRecord {
     pub(super) listing: u32,
@@ -102,7 +102,7 @@ pub(super) struct NodeRecord {
     pub(super) addresses: Box<[IpAddr]>,
 }
 
-/// What a replica set or job belongs to: its owner, or itself.
+/// A replica set or job, with the workload that it belongs to: its owner, or itself.
 #[derive(Debug)]
 pub(super) struct OwnerRecord {
     pub(super) listing: u32,
@@ -167,8 +167,8 @@ impl PodRecord {
     }
 }
 
-impl World {
-    /// An empty world.
+impl ClusterState {
+    /// An empty state.
     pub(crate) fn new(scope: Scope) -> Self {
         Self {
             scope,

@@ -69,9 +69,9 @@ impl Default for InterfaceInfo {
     }
 }
 
-/// The tables. They keep the names that they have interned.
+/// The state of links. It keeps the names that it has interned.
 #[derive(Clone, Debug, Default)]
-pub struct Tables {
+pub struct LinkTables {
     symbols: Symbols,
     names: HashMap<Symbol, Arc<Lease>, RandomState>,
     ends: HashMap<u128, EndInfo, RandomState>,
@@ -87,16 +87,16 @@ pub struct Tables {
     world: EndInfo,
 }
 
-impl Tables {
+impl LinkTables {
     /// An empty snapshot: every address is `world`.
     pub fn new(symbols: &Symbols) -> Self {
-        let mut tables = Self { symbols: symbols.clone(), ..Self::default() };
-        tables.host = tables.intern("host");
-        tables.world = EndInfo { name: tables.intern("world"), identity: IDENTITY_WORLD, ..EndInfo::default() };
-        tables
+        let mut links = Self { symbols: symbols.clone(), ..Self::default() };
+        links.host = links.intern("host");
+        links.world = EndInfo { name: links.intern("world"), identity: IDENTITY_WORLD, ..EndInfo::default() };
+        links
     }
 
-    /// Returns the symbol of a name, which lives as long as these tables.
+    /// Returns the symbol of a name, which lives as long as this state.
     pub fn intern(&mut self, name: &str) -> Symbol {
         let lease = self.symbols.lease(name);
         let symbol = lease.symbol();
@@ -104,7 +104,7 @@ impl Tables {
         symbol
     }
 
-    /// The lease of a name that these tables keep.
+    /// The lease of a name that this state keeps.
     pub fn name(&self, symbol: Symbol) -> Option<&Arc<Lease>> {
         self.names.get(&symbol)
     }
@@ -237,7 +237,7 @@ impl Tables {
         self.namespaces.get(&inode).copied()
     }
 
-    /// All watched namespaces: inode, and endpoint id as in [`Tables::namespace`].
+    /// All watched namespaces: inode, and endpoint id as in [`LinkTables::namespace`].
     pub fn namespaces(&self) -> impl Iterator<Item = (u32, u16)> {
         self.namespaces.iter().map(|(&inode, &endpoint)| (inode, endpoint))
     }
@@ -262,7 +262,7 @@ impl Tables {
         self.ends.iter().map(|(&address, &info)| (address, info))
     }
 
-    /// Adds an entry of another snapshot's [`Tables::ends`].
+    /// Adds an entry of another snapshot's [`LinkTables::ends`].
     pub fn restore_end(&mut self, address: u128, info: EndInfo) {
         self.hold(info.name);
         self.ends.insert(address, info);

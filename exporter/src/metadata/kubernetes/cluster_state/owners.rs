@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
-use super::state::{Dropped, MAX_NAME, Names, OwnerRecord, World, check_limit};
+use super::state::{ClusterState, Dropped, MAX_NAME, Names, OwnerRecord, check_limit};
 use crate::metadata::kubernetes::objects::Kind;
 use eyepiece_flow::metadata::Workload;
 
@@ -42,7 +42,7 @@ pub(super) fn of_pod(metadata: &ObjectMeta) -> (Option<Workload>, Option<&str>) 
     (found.or_else(|| Some(workload(&owner.kind, &owner.name))), lookup.then_some(&owner.uid))
 }
 
-impl World {
+impl ClusterState {
     /// Adds a replica set or job.
     pub(super) fn set_owner(&mut self, kind: Kind, metadata: &ObjectMeta) -> Result<(), Dropped> {
         let Names { uid, name, .. } = Names::of(metadata).ok_or(Dropped::Invalid)?;
