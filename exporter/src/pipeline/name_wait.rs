@@ -34,10 +34,20 @@ pub(super) enum Waiting {
 impl Waiting {
     fn addresses(&self) -> [Option<IpAddr>; 2] {
         match self {
-            Self::Flow(flow) => flow.ip.as_ref().map_or([None; 2], |ip| [Some(ip.source), Some(ip.destination)]),
-            Self::Totals(totals, _) => totals.addresses.map_or([None; 2], |(from, to)| [Some(from), Some(to)]),
+            Self::Flow(flow) => flow_addresses(flow),
+            Self::Totals(totals, _) => totals_addresses(totals),
         }
     }
+}
+
+/// The addresses of a flow's source and destination.
+pub(super) fn flow_addresses(flow: &Flow) -> [Option<IpAddr>; 2] {
+    flow.ip.as_ref().map_or([None; 2], |ip| [Some(ip.source), Some(ip.destination)])
+}
+
+/// The addresses of the source and destination of totals.
+pub(super) fn totals_addresses(totals: &Totals) -> [Option<IpAddr>; 2] {
+    totals.addresses.map_or([None; 2], |(source, destination)| [Some(source), Some(destination)])
 }
 
 /// The endpoints that a flow waits for, source and destination; 0 = none.
@@ -89,9 +99,10 @@ impl NameWait {
     #[cold]
     pub(super) fn add_address(&mut self, address: IpAddr, endpoint: u16, names: &NameSnapshot, now: u64) {
         let is_listable = !(address.is_unspecified() || address.is_multicast() || address.is_loopback());
-        let has_room = self.new_addresses.len() < MAX_ADDRESSES
-            && self.new_addresses.values().filter(|(known, _)| *known == endpoint).count() < MAX_ADDRESSES_OF_ENDPOINT;
-        if names.names_endpoints() && is_listable && has_room && self.is_new(endpoint, now) {
+        let of_endpoint = || self.new_addresses.values().filter(|(known, _)| *known == endpoint).count();
+        let has_room = || self.new_addresses.len() < MAX_ADDRESSES && of_endpoint() < MAX_ADDRESSES_OF_ENDPOINT;
+        // In this order: without a provider the packets of an endpoint with many addresses cost nothing here.
+        if names.names_endpoints() && is_listable && has_room() && self.is_new(endpoint, now) {
             self.new_addresses.entry(address).or_insert((endpoint, now));
         }
     }

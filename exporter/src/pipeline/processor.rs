@@ -22,7 +22,7 @@ use super::enrich;
 use super::enrich::TotalsEnds;
 use super::event_handlers::{EventHandlers, Next};
 use super::metrics::{Aggregation, Snapshot};
-use super::name_wait::{Awaited, NameWait, Waiting};
+use super::name_wait::{Awaited, NameWait, Waiting, flow_addresses, totals_addresses};
 use super::peer_names::PeerNameCache;
 use crate::metadata::{LinkTables, NameSnapshot, Reader};
 use crate::source::Source;
@@ -281,9 +281,8 @@ impl Pipeline {
         let is_ours = flow.traffic.is_some() || flow.kernel_drop.is_some();
         // Without such a provider no endpoint has a name, and none waits.
         if names.names_endpoints() && (enriched.has_unnamed_endpoint || is_ours && self.name_wait.has_new_addresses()) {
-            let addresses = flow.ip.as_ref().map_or([None; 2], |ip| [Some(ip.source), Some(ip.destination)]);
             let ends = [&flow.source, &flow.destination];
-            if let Some(awaited) = self.name_wait.must_wait(ends, addresses, names, self.arrival) {
+            if let Some(awaited) = self.name_wait.must_wait(ends, flow_addresses(flow), names, self.arrival) {
                 return Fate::Wait(awaited);
             }
         }
@@ -375,10 +374,8 @@ impl Pipeline {
         let names = self.names.snapshot();
         let (ends, has_unnamed_endpoint) = enrich::ends(totals, names);
         if names.names_endpoints() && (has_unnamed_endpoint || self.name_wait.has_new_addresses()) {
-            let addresses =
-                totals.addresses.map_or([None; 2], |(source, destination)| [Some(source), Some(destination)]);
             let of_totals = [&ends.source, &ends.destination];
-            if let Some(awaited) = self.name_wait.must_wait(of_totals, addresses, names, self.arrival) {
+            if let Some(awaited) = self.name_wait.must_wait(of_totals, totals_addresses(totals), names, self.arrival) {
                 return self.name_wait.push(awaited, Waiting::Totals(*totals, ends));
             }
         }

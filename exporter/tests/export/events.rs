@@ -18,9 +18,9 @@ use prost::Message as _;
 use crate::encode::{attributes, body};
 use crate::support::resource;
 
-struct LinkTables;
+struct Links;
 
-impl NameLookup for LinkTables {
+impl NameLookup for Links {
     fn interface(&self, ifindex: u32, out: &mut String) {
         out.push_str(if ifindex == 4 { "veth4" } else { "" });
     }
@@ -29,7 +29,7 @@ impl NameLookup for LinkTables {
 /// The record as a receiver reads it.
 fn record(observed: &Observed) -> LogRecord {
     let mut builder = RequestBuilder::new(&resource(), 10, 1 << 20);
-    let mut encoder = FlowEncoder::new(Arc::new(LinkTables));
+    let mut encoder = FlowEncoder::new(Arc::new(Links));
     assert_eq!(builder.push_observed(&mut encoder, observed, 99), Pushed::Added);
     let request = builder.finish().unwrap();
     let mut decoded = ExportLogsServiceRequest::decode(request.body).unwrap();
