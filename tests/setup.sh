@@ -33,8 +33,8 @@ packages_build=(ca-certificates gcc libc6-dev make pkg-config rustc-web libstd-r
     "llvm-$LLVM-dev" "libpolly-$LLVM-dev" libzstd-dev zlib1g-dev)
 packages_net=(ethtool iproute2 iptables iputils-ping nftables procps tcpdump)
 # docker's daemon and the program in its containers; the store of kube-apiserver, which is built as a peer; what the
-# kubelet, a peer as well, runs pods with.
-packages_test=(busybox-static containerd containernetworking-plugins docker.io etcd-server runc)
+# kubelet, a peer as well, runs pods with; Prometheus, which scrapes.
+packages_test=(busybox-static containerd containernetworking-plugins docker.io etcd-server prometheus runc)
 packages_ci=(g++ python3-venv rust-web-clippy shellcheck)
 
 wants() {

@@ -5,8 +5,8 @@ mod hubble;
 mod monitor;
 pub(crate) mod secrets;
 
-use self::finding::{finding, pair, warning};
-use crate::choices::{Protocol, SourceKind};
+use self::finding::{finding, pair, server_tls, warning};
+use crate::choices::{HandlerName, Protocol, SourceKind};
 use crate::handlers::Handler;
 use crate::settings::{Otlp, Settings};
 use crate::signal::{Signal, path};
@@ -19,8 +19,9 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
     let otlp = &settings.otlp;
     check_source(settings, &mut findings);
     check_export(settings, &mut findings);
-    check_handlers(&settings.metrics.handlers, &mut findings);
+    check_handlers(&settings.metrics.hubble, &mut findings);
     hubble::check(settings, &mut findings);
+    server_tls("prometheus.tls", &settings.prometheus.tls, &mut findings);
     monitor::check(settings, &mut findings);
     pair("otlp.tls", (&otlp.tls.cert, &otlp.tls.key), &mut findings);
     for signal in Signal::ALL {
@@ -85,12 +86,11 @@ fn check_export(settings: &Settings, findings: &mut Vec<Finding>) {
 /// Reports handlers that are skipped.
 fn check_handlers(handlers: &[Handler], findings: &mut Vec<Finding>) {
     for handler in handlers {
-        let wrong = match handler.name {
-            Some(name) if name.is_counted() => continue,
-            Some(name) => format!("{name} is not counted yet, it is skipped"),
-            None => format!("{:?} is no handler of Hubble's metrics, it is skipped", handler.given_name()),
-        };
-        findings.push(warning("metrics.handlers", wrong, "use drop, flow, tcp or flow-io", &[]));
+        if handler.name.is_none() {
+            let wrong = format!("{:?} is no handler of Hubble's metrics, it is skipped", handler.given_name());
+            let right = format!("use {}", HandlerName::NAMES.join(", "));
+            findings.push(warning("metrics.hubble", wrong, &right, &[]));
+        }
     }
 }
 

@@ -39,7 +39,45 @@ pub struct Handler {
     pub name: Option<HandlerName>,
     /// The contexts of its metrics.
     pub contexts: ContextOptions,
+    /// Its other options.
+    pub options: HandlerOptions,
     line: String,
+}
+
+/// The options of single handlers, besides contexts. Those of another handler have no effect, as with Hubble.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HandlerOptions {
+    /// `query` of dns: the name in the question is a label.
+    pub query: bool,
+    /// `ignoreAAAA` of dns: messages that ask for AAAA records alone do not count.
+    pub ignore_aaaa: bool,
+    /// `any-drop` of flows-to-world: every drop counts, not those by policy alone.
+    pub any_drop: bool,
+    /// `port` of flows-to-world: the destination's port is a label.
+    pub port: bool,
+    /// `syn-only` of flows-to-world: only TCP segments with SYN that are no replies count.
+    pub syn_only: bool,
+    /// `exemplars=true` of http and httpV2: series have the latest trace id as exemplar. The first such option decides.
+    pub exemplars: Option<bool>,
+}
+
+impl HandlerOptions {
+    /// Sets one option; an unknown one is ignored.
+    fn set(&mut self, option: &str) {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        match name.to_ascii_lowercase().as_str() {
+            "query" => self.query = true,
+            "ignoreaaaa" => self.ignore_aaaa = true,
+            "any-drop" => self.any_drop = true,
+            "port" => self.port = true,
+            "syn-only" => self.syn_only = true,
+            "exemplars" => {
+                let first = value.split('|').find(|value| !value.is_empty());
+                self.exemplars.get_or_insert(first == Some("true"));
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Handler {
@@ -49,24 +87,18 @@ impl Handler {
     }
 }
 
-impl HandlerName {
-    /// Whether its metrics are counted yet.
-    pub const fn is_counted(self) -> bool {
-        matches!(self, Self::Drop | Self::Flow | Self::Tcp | Self::FlowIo)
-    }
-}
-
 impl FromStr for Handler {
     type Err = String;
 
     fn from_str(line: &str) -> Result<Self, String> {
         let (name, options) = split(line);
         let name = name.parse().ok();
-        let mut contexts = ContextOptions::default();
+        let (mut contexts, mut further) = (ContextOptions::default(), HandlerOptions::default());
         for option in options.split(';').filter(|_| name.is_some()) {
             contexts.set(option).map_err(|wrong| format!("in {line:?}, {wrong}"))?;
+            further.set(option);
         }
-        Ok(Self { name, contexts, line: line.to_owned() })
+        Ok(Self { name, contexts, options: further, line: line.to_owned() })
     }
 }
 
@@ -87,7 +119,12 @@ impl From<Handler> for String {
 impl ContextOptions {
     /// Sets the contexts of one option, such as `sourceContext=pod|ip`. An unknown option is ignored.
     fn set(&mut self, option: &str) -> Result<(), String> {
-        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        // As in Hubble, empty values between separators are left out, and an option without a sign has one.
+        let (name, value) = option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
+        let values = |separator| match value {
+            Some(value) => value.split(separator).filter(|value| !value.is_empty()).collect(),
+            None => vec![""],
+        };
         let contexts = match name.to_ascii_lowercase().as_str() {
             "sourcecontext" => &mut self.source.any,
             "sourceegresscontext" => &mut self.source.egress,
@@ -96,7 +133,7 @@ impl ContextOptions {
             "destinationegresscontext" => &mut self.destination.egress,
             "destinationingresscontext" => &mut self.destination.ingress,
             "labelscontext" => {
-                self.labels = value.split(',').map(str::parse).collect::<Result<_, _>>()?;
+                self.labels = values(',').into_iter().map(str::parse).collect::<Result<_, _>>()?;
                 return Ok(());
             }
             _ => return Ok(()),
@@ -105,7 +142,7 @@ impl ContextOptions {
             let known = text.to_ascii_lowercase().parse();
             known.map_err(|_| format!("{text:?} is none of {}", Context::NAMES.join(", ")))
         };
-        *contexts = value.split('|').map(context).collect::<Result<_, _>>()?;
+        *contexts = values('|').into_iter().map(context).collect::<Result<_, _>>()?;
         Ok(())
     }
 }
@@ -128,7 +165,7 @@ fn split(line: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Handler, HandlerName, conflicts};
+    use super::{Handler, HandlerName, HandlerOptions, conflicts};
     use crate::choices::Context::{Dns, Identity, Ip, Namespace, Pod, Unit};
     use crate::choices::ContextLabel::{DestinationIp, SourcePod, TrafficDirection};
 
@@ -164,6 +201,35 @@ mod tests {
     }
 
     #[test]
+    fn empty_values_are_left_out() {
+        let handler = parse("drop:sourceContext=;destinationContext=|pod||ip|;labelsContext=,source_pod,");
+        assert_eq!(
+            (&handler.contexts.source.any[..], &handler.contexts.destination.any[..]),
+            (&[][..], &[Pod, Ip][..])
+        );
+        assert_eq!(handler.contexts.labels, [SourcePod]);
+    }
+
+    #[test]
+    fn options_are_of_any_case() {
+        let plain = HandlerOptions::default();
+        for (line, expected) in [
+            ("dns:Query;IGNOREaaaa", HandlerOptions { query: true, ignore_aaaa: true, ..plain }),
+            ("dns:query=no", HandlerOptions { query: true, ..plain }),
+            (
+                "flows-to-world:any-drop;port;syn-only;labelsContext=source_app",
+                HandlerOptions { any_drop: true, port: true, syn_only: true, ..plain },
+            ),
+            ("http:exemplars=true", HandlerOptions { exemplars: Some(true), ..plain }),
+            ("httpV2:exemplars=|true;exemplars=false", HandlerOptions { exemplars: Some(true), ..plain }),
+            ("httpV2:exemplars;exemplars=true", HandlerOptions { exemplars: Some(false), ..plain }),
+            ("http:exemplars=True;querys", HandlerOptions { exemplars: Some(false), ..plain }),
+        ] {
+            assert_eq!(parse(line).options, expected, "{line}");
+        }
+    }
+
+    #[test]
     fn handler_names_are_exact() {
         for name in HandlerName::NAMES {
             assert_eq!(parse(name).name.map(HandlerName::name), Some(*name));
@@ -180,10 +246,9 @@ mod tests {
         for (line, wrong) in [
             ("drop:sourceContext=pod|node", "\"node\" is none of name, ip, "),
             ("drop:sourceContext", "\"\" is none of name, "),
-            ("drop:destinationEgressContext=pod|", "\"\" is none of name, "),
             ("drop:sourceContext= pod", "\" pod\" is none of name, "),
             ("tcp:labelsContext=source_pod,Source_pod", "\"Source_pod\" is none of source_ip, source_pod, "),
-            ("dns:labelsContext=", "\"\" is none of source_ip, "),
+            ("dns:labelsContext", "\"\" is none of source_ip, "),
         ] {
             let error = line.parse::<Handler>().expect_err(line);
             assert!(error.starts_with(&format!("in {line:?}, {wrong}")), "{error}");

@@ -127,6 +127,10 @@ pub(crate) const SECTIONS: &[Section] = &[
         doc: "Log records, one for each emitted flow or event. The keys from `endpoint` on are as in [otlp]; empty means: as there.",
     },
     Section {
+        path: "prometheus",
+        doc: "The endpoint that Prometheus scrapes, at /metrics: Hubble's metrics by Hubble's own names, and ours.",
+    },
+    Section {
         path: "admin",
         doc: "Our own HTTP endpoint: /healthz, /readyz and /status, which `eyepiece status` reads.",
     },
@@ -391,15 +395,17 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("metrics.contexts.destination", Kind::Alternatives(Context::NAMES), "The same for the destination."),
     key(
-        "metrics.handlers",
+        "metrics.hubble",
         Kind::Handlers,
-        "Metrics with contexts of their own, as Hubble writes its handlers with their options:\n\
-         [\"drop:sourceContext=pod|ip;destinationContext=dns\", \"tcp:labelsContext=source_app,traffic_direction\"].\n\
-         A handler that is listed has the contexts of its options and no others; one that is not has metrics.contexts\n\
-         (flow: for the destination alone). drop, flow, tcp, and ours, flow-io: packets and bytes. Options:\n\
-         sourceContext, destinationContext, and sourceEgressContext, sourceIngressContext and so on, which precede them\n\
-         in flows of that direction; labelsContext: source_ip, source_pod, source_namespace, source_workload,\n\
-         source_workload_kind, source_app, the same of destination_, and traffic_direction.",
+        "The handlers of Hubble's metrics in use, in Hubble's own notation with their options:\n\
+         [\"drop:sourceContext=pod|ip;destinationContext=dns\", \"tcp:labelsContext=source_app,traffic_direction\", \"icmp\"].\n\
+         drop, flow, tcp, icmp, port-distribution, policy, sctp, flows-to-world (options any-drop, port, syn-only), dns\n\
+         (query, ignoreAAAA), http or httpV2 (exemplars=true). Empty: drop, flow and tcp with metrics.contexts (flow: for\n\
+         the destination alone). One that is listed has the contexts of its options and no others: sourceContext,\n\
+         destinationContext, and sourceEgressContext, sourceIngressContext and so on, which precede them in flows of that\n\
+         direction; labelsContext: source_ip, source_pod, source_namespace, source_workload, source_workload_kind,\n\
+         source_app, the same of destination_, and traffic_direction. Ours, flow-io (packets and bytes), is always in use:\n\
+         with the options that are listed, else with metrics.contexts.",
     ),
     key(
         "metrics.flow_detail",
@@ -528,6 +534,15 @@ pub(crate) const KEYS: &[Key] = &[
     key("otlp.logs.tls.ca", Kind::Text, ""),
     key("otlp.logs.tls.cert", Kind::Text, ""),
     key("otlp.logs.tls.key", Kind::Text, ""),
+    key(
+        "prometheus.listen",
+        Kind::Listen,
+        "IP address and port, such as \"0.0.0.0:9965\"; port 0 takes a free one. Empty: off. Every client can read all\n\
+         metrics: consider prometheus.tls before opening it beyond loopback.",
+    ),
+    key("prometheus.tls.cert", Kind::Text, "PEM file of our certificate and its chain. Without one there is no TLS."),
+    key("prometheus.tls.key", Kind::Text, "PEM file of its private key."),
+    key("prometheus.tls.client_ca", Kind::Text, "PEM file of authorities of clients: others are refused."),
     key(
         "admin.listen",
         Kind::Listen,

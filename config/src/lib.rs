@@ -28,14 +28,14 @@ pub use choices::{
     Naming, PodScope, Protocol, Readiness, SourceKind, Switch, Transport,
 };
 pub use error::{ConfigError, Problem};
-pub use handlers::{ContextOptions, EndContexts, Handler};
+pub use handlers::{ContextOptions, EndContexts, Handler, HandlerOptions};
 pub use load::{Loaded, load};
 pub use reference::reference;
 pub use secret::{HIDDEN, Secret};
 pub use settings::{
-    Admin, CiliumMonitor, Contexts, Datapath, Docker, Hubble, HubbleSource, HubbleTls, Interfaces, Kubernetes, Log,
-    LogEvents, Logs, Metadata, MetadataCgroup, MetadataDns, MetadataFile, Metrics, Monitor, Node, Otlp, OtlpMetrics,
-    Overrides, Replay, Settings, Source, SourceTls, Timeouts, Tls,
+    Admin, CiliumMonitor, Contexts, Datapath, Docker, Hubble, HubbleSource, Interfaces, Kubernetes, Log, LogEvents,
+    Logs, Metadata, MetadataCgroup, MetadataDns, MetadataFile, Metrics, Monitor, Node, Otlp, OtlpMetrics, Overrides,
+    Prometheus, Replay, ServerTls, Settings, Source, SourceTls, Timeouts, Tls,
 };
 pub use signal::{Export, Signal, public_url};
 pub use sources::{DEFAULT_FILE, Set, Sources};

@@ -19,7 +19,7 @@ use crate::handlers::Handler;
 use crate::secret::Secret;
 use crate::units::{duration, optional, optional_duration, path, size};
 
-pub use hubble::{Hubble, HubbleSource, HubbleTls, SourceTls};
+pub use hubble::{Hubble, HubbleSource, ServerTls, SourceTls};
 pub use metadata::{Docker, Kubernetes, Metadata, MetadataCgroup, MetadataDns, MetadataFile};
 pub use monitor::{CiliumMonitor, Monitor, Replay};
 
@@ -49,6 +49,8 @@ pub struct Settings {
     pub metrics: Metrics,
     /// `[otlp]`
     pub otlp: Otlp,
+    /// `[prometheus]`
+    pub prometheus: Prometheus,
     /// `[admin]`
     pub admin: Admin,
     /// `[log]`
@@ -187,10 +189,11 @@ impl Default for Timeouts {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
-    /// The names of a flow's ends, in metrics whose handler is not listed.
+    /// The names of a flow's ends, in metrics whose handler is not listed in `hubble`.
     pub contexts: Contexts,
-    /// Handlers with contexts of their own, each at most once.
-    pub handlers: Vec<Handler>,
+    /// The handlers of Hubble's metrics in use, each at most once, with the contexts of its options. Empty: `drop`, `flow`
+    /// and `tcp` with `contexts`. `flow-io` is always in use.
+    pub hubble: Vec<Handler>,
     /// The labels of packets and bytes besides the ends.
     pub flow_detail: FlowDetail,
     /// Series of one metric; further ones are counted in an overflow series.
@@ -206,7 +209,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             contexts: Contexts::default(),
-            handlers: Vec::new(),
+            hubble: Vec::new(),
             flow_detail: FlowDetail::Ends,
             max_series: 10_000,
             idle_expiry: Duration::from_secs(300),
@@ -410,6 +413,17 @@ impl Default for LogEvents {
         // Debug messages come several a packet, for troubleshooting. Entity events are for receivers that keep entities.
         Self { flow: true, agent: true, lost: true, debug: false, entity: false }
     }
+}
+
+/// The endpoint that Prometheus scrapes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prometheus {
+    /// Its address; `None` = off.
+    #[serde(with = "optional")]
+    pub listen: Option<SocketAddr>,
+    /// Its certificates.
+    pub tls: ServerTls,
 }
 
 /// Our own HTTP endpoint.

@@ -75,7 +75,7 @@ fn every_kind_from_every_source() {
     let from_file = ok(
         "[datapath]\ncapture_bytes = 96\ndrops = false\ninterval = \"1m30s\"\nbuffer = \"16MiB\"\n\
          interfaces.include = [\"a\", \"b*\"]\nattach = \"tcx\"\n[metrics]\ncontexts.source = \"name|ip\"\n\
-         handlers = [\"drop:sourceContext=pod|ip flow\", \"tcp:labelsContext=source_pod,source_ip\"]\n\
+         hubble = [\"drop:sourceContext=pod|ip flow\", \"tcp:labelsContext=source_pod,source_ip\"]\n\
          [otlp.resource_attributes]\na.b = \"c\"\n\"d\" = \"1\"\n[admin]\nlisten = \"[::1]:0\"",
         &[],
         &[],
@@ -88,7 +88,7 @@ fn every_kind_from_every_source() {
         ("datapath.interfaces.include", "a, b*"),
         ("datapath.attach", "tcx"),
         ("metrics.contexts.source", "name|ip"),
-        ("metrics.handlers", "drop:sourceContext=pod|ip  flow\ttcp:labelsContext=source_pod,source_ip"),
+        ("metrics.hubble", "drop:sourceContext=pod|ip  flow\ttcp:labelsContext=source_pod,source_ip"),
         ("otlp.resource_attributes", "a.b=c,d=%31"),
         ("admin.listen", "[::1]:0"),
     ];
@@ -106,9 +106,9 @@ fn every_kind_from_every_source() {
     assert_eq!(settings.datapath.interval, Duration::from_secs(90));
     assert_eq!(settings.datapath.interfaces.include, ["a", "b*"]);
     assert_eq!(settings.metrics.contexts.source, [Context::Name, Context::Ip]);
-    let handlers: Vec<_> = settings.metrics.handlers.iter().map(|handler| handler.name).collect();
+    let handlers: Vec<_> = settings.metrics.hubble.iter().map(|handler| handler.name).collect();
     assert_eq!(handlers, [HandlerName::Drop, HandlerName::Flow, HandlerName::Tcp].map(Some));
-    assert_eq!(settings.metrics.handlers[0].contexts.source.any, [Context::Pod, Context::Ip]);
+    assert_eq!(settings.metrics.hubble[0].contexts.source.any, [Context::Pod, Context::Ip]);
     assert_eq!(settings.otlp.resource_attributes["a.b"], "c");
     assert_eq!(settings.admin.listen.unwrap().to_string(), "[::1]:0");
 }

@@ -1,5 +1,6 @@
 //! The only wiring: starts the components, waits for the end, and ends them in order.
 
+mod certificates;
 mod error;
 mod exports;
 mod feed;
@@ -10,6 +11,7 @@ mod metadata;
 mod monitor;
 mod names;
 pub mod preflight;
+mod prometheus;
 pub mod record;
 mod running;
 mod signals;

@@ -185,12 +185,20 @@ pub mod attribute {
     pub const HUBBLE_DNS_ANSWER_TYPES: &str = "hubble.dns.answer_types";
     /// Canonical names on the way from the name to its addresses.
     pub const HUBBLE_DNS_CNAMES: &str = "hubble.dns.cnames";
+    /// How many addresses the answer has.
+    pub const HUBBLE_DNS_IPS_RETURNED: &str = "hubble.dns.ips_returned";
     /// The observer of the DNS message.
     pub const HUBBLE_DNS_OBSERVATION_SOURCE: &str = "hubble.dns.observation_source";
+    /// Types of records that were asked for, joined by commas.
+    pub const HUBBLE_DNS_QTYPES: &str = "hubble.dns.qtypes";
     /// Types of records that were asked for.
     pub const HUBBLE_DNS_QUERY_TYPES: &str = "hubble.dns.query_types";
+    /// Text of the DNS response code, as Hubble's metrics name it; `Policy denied` for drops.
+    pub const HUBBLE_DNS_RCODE: &str = "hubble.dns.rcode";
     /// Response code of the answer (RFC 1035 and later).
     pub const HUBBLE_DNS_RESPONSE_CODE: &str = "hubble.dns.response_code";
+    /// Type of a record in the answer.
+    pub const HUBBLE_DNS_RRTYPE: &str = "hubble.dns.rrtype";
     /// How long the answer holds, in seconds.
     pub const HUBBLE_DNS_TTL: &str = "hubble.dns.ttl";
     /// Source file of the datapath in which the drop was decided.
@@ -231,8 +239,12 @@ pub mod attribute {
     pub const HUBBLE_FLOW_OBSERVED_BEFORE: &str = "hubble.flow.observed_before";
     /// Segments since the last event of this direction of the connection.
     pub const HUBBLE_FLOW_PACKETS: &str = "hubble.flow.packets";
+    /// HTTP with its version, as Hubble's metrics name it.
+    pub const HUBBLE_HTTP_PROTOCOL: &str = "hubble.http.protocol";
     /// Code of the ICMP or ICMPv6 message.
     pub const HUBBLE_ICMP_CODE: &str = "hubble.icmp.code";
+    /// Type and code of the ICMP or ICMPv6 message, as Hubble's metrics name them.
+    pub const HUBBLE_ICMP_MESSAGE: &str = "hubble.icmp.message";
     /// Type of the ICMP or ICMPv6 message.
     pub const HUBBLE_ICMP_TYPE: &str = "hubble.icmp.type";
     /// Group address of the IGMP message.
@@ -267,6 +279,10 @@ pub mod attribute {
     pub const HUBBLE_NODE_LABELS: &str = "hubble.node.labels";
     /// Where in the datapath a trace was taken.
     pub const HUBBLE_OBSERVATION_POINT: &str = "hubble.observation_point";
+    /// Verdict of a policy, in lower case.
+    pub const HUBBLE_POLICY_ACTION: &str = "hubble.policy.action";
+    /// Direction of the flow that a policy decided on, as Hubble's metrics name it.
+    pub const HUBBLE_POLICY_DIRECTION: &str = "hubble.policy.direction";
     /// Which part of a policy decided, in lower case.
     pub const HUBBLE_POLICY_MATCH_TYPE: &str = "hubble.policy.match_type";
     /// Protocol as Hubble's metrics name it.
@@ -275,6 +291,10 @@ pub mod attribute {
     pub const HUBBLE_PROXY_PORT: &str = "hubble.proxy.port";
     /// Rule of the recorder that captured the packet.
     pub const HUBBLE_RECORDER_RULE: &str = "hubble.recorder.rule";
+    /// The side of an HTTP connection that was observed: `client`, `server` or `unknown`.
+    pub const HUBBLE_REPORTER: &str = "hubble.reporter";
+    /// Type of the first SCTP chunk, by the name in Hubble's `flow.SCTPChunkType`.
+    pub const HUBBLE_SCTP_CHUNK_NAME: &str = "hubble.sctp.chunk_name";
     /// Type of the first SCTP chunk.
     pub const HUBBLE_SCTP_CHUNK_TYPE: &str = "hubble.sctp.chunk_type";
     /// Id of the control group of the socket's process.
@@ -545,9 +565,13 @@ pub mod attribute {
         Attribute { name: HUBBLE_DESTINATION_WORKLOADS, r#type: Type::Strings },
         Attribute { name: HUBBLE_DNS_ANSWER_TYPES, r#type: Type::Strings },
         Attribute { name: HUBBLE_DNS_CNAMES, r#type: Type::Strings },
+        Attribute { name: HUBBLE_DNS_IPS_RETURNED, r#type: Type::Int },
         Attribute { name: HUBBLE_DNS_OBSERVATION_SOURCE, r#type: Type::String },
+        Attribute { name: HUBBLE_DNS_QTYPES, r#type: Type::String },
         Attribute { name: HUBBLE_DNS_QUERY_TYPES, r#type: Type::Strings },
+        Attribute { name: HUBBLE_DNS_RCODE, r#type: Type::String },
         Attribute { name: HUBBLE_DNS_RESPONSE_CODE, r#type: Type::Int },
+        Attribute { name: HUBBLE_DNS_RRTYPE, r#type: Type::String },
         Attribute { name: HUBBLE_DNS_TTL, r#type: Type::Int },
         Attribute { name: HUBBLE_DROP_FILE, r#type: Type::String },
         Attribute { name: HUBBLE_DROP_LINE, r#type: Type::Int },
@@ -567,7 +591,9 @@ pub mod attribute {
         Attribute { name: HUBBLE_FLOW_BYTES, r#type: Type::Int },
         Attribute { name: HUBBLE_FLOW_OBSERVED_BEFORE, r#type: Type::Boolean },
         Attribute { name: HUBBLE_FLOW_PACKETS, r#type: Type::Int },
+        Attribute { name: HUBBLE_HTTP_PROTOCOL, r#type: Type::String },
         Attribute { name: HUBBLE_ICMP_CODE, r#type: Type::Int },
+        Attribute { name: HUBBLE_ICMP_MESSAGE, r#type: Type::String },
         Attribute { name: HUBBLE_ICMP_TYPE, r#type: Type::Int },
         Attribute { name: HUBBLE_IGMP_GROUP, r#type: Type::String },
         Attribute { name: HUBBLE_IGMP_TYPE, r#type: Type::Int },
@@ -585,10 +611,14 @@ pub mod attribute {
         Attribute { name: HUBBLE_LOST_SOURCE, r#type: Type::String },
         Attribute { name: HUBBLE_NODE_LABELS, r#type: Type::Strings },
         Attribute { name: HUBBLE_OBSERVATION_POINT, r#type: Type::String },
+        Attribute { name: HUBBLE_POLICY_ACTION, r#type: Type::String },
+        Attribute { name: HUBBLE_POLICY_DIRECTION, r#type: Type::String },
         Attribute { name: HUBBLE_POLICY_MATCH_TYPE, r#type: Type::String },
         Attribute { name: HUBBLE_PROTOCOL, r#type: Type::String },
         Attribute { name: HUBBLE_PROXY_PORT, r#type: Type::Int },
         Attribute { name: HUBBLE_RECORDER_RULE, r#type: Type::Int },
+        Attribute { name: HUBBLE_REPORTER, r#type: Type::String },
+        Attribute { name: HUBBLE_SCTP_CHUNK_NAME, r#type: Type::String },
         Attribute { name: HUBBLE_SCTP_CHUNK_TYPE, r#type: Type::Int },
         Attribute { name: HUBBLE_SOCK_CGROUP_ID, r#type: Type::Int },
         Attribute { name: HUBBLE_SOCK_COOKIE, r#type: Type::Int },
@@ -685,21 +715,21 @@ pub mod metric {
     use super::attribute;
     use crate::{Instrument, Metric, Usage};
 
-    /// Entries that the connection table can hold.
-    pub const EYEPIECE_DATAPATH_CONNECTION_CAPACITY: Metric = Metric {
-        name: "eyepiece.datapath.connection.capacity",
+    /// Entries in the connection table.
+    pub const EYEPIECE_DATAPATH_CONNECTION_ACTIVE: Metric = Metric {
+        name: "eyepiece.datapath.connection.active",
         unit: "{connection}",
-        description: "Entries that the connection table can hold.",
+        description: "Entries in the connection table.",
         instrument: Instrument::Gauge,
         attributes: &[
             Usage { name: attribute::NETWORK_TYPE, required: true },
         ],
     };
-    /// Entries in the connection table.
-    pub const EYEPIECE_DATAPATH_CONNECTION_COUNT: Metric = Metric {
-        name: "eyepiece.datapath.connection.count",
+    /// Entries that the connection table can hold.
+    pub const EYEPIECE_DATAPATH_CONNECTION_CAPACITY: Metric = Metric {
+        name: "eyepiece.datapath.connection.capacity",
         unit: "{connection}",
-        description: "Entries in the connection table.",
+        description: "Entries that the connection table can hold.",
         instrument: Instrument::Gauge,
         attributes: &[
             Usage { name: attribute::NETWORK_TYPE, required: true },
@@ -930,8 +960,8 @@ pub mod metric {
         ],
     };
     /// Nodes that clients of our Hubble API are notified of, this one included.
-    pub const EYEPIECE_HUBBLE_PEER_COUNT: Metric = Metric {
-        name: "eyepiece.hubble.peer.count",
+    pub const EYEPIECE_HUBBLE_PEER_ACTIVE: Metric = Metric {
+        name: "eyepiece.hubble.peer.active",
         unit: "{node}",
         description: "Nodes that clients of our Hubble API are notified of, this one included.",
         instrument: Instrument::Gauge,
@@ -1103,6 +1133,16 @@ pub mod metric {
         attributes: &[
         ],
     };
+    /// Connections to the Prometheus endpoint that got no answer, by reason.
+    pub const EYEPIECE_PROMETHEUS_REFUSED: Metric = Metric {
+        name: "eyepiece.prometheus.refused",
+        unit: "{connection}",
+        description: "Connections to the Prometheus endpoint that got no answer, by reason.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::EYEPIECE_REASON, required: true },
+        ],
+    };
     /// Entries that a queue can hold.
     ///
     /// Absent for queues of the monitor socket (`monitor_listener_N`) unless `monitor.queue` bounds their payloads: by default only their memory is bounded.
@@ -1126,8 +1166,8 @@ pub mod metric {
         ],
     };
     /// Live series of a metric.
-    pub const EYEPIECE_SERIES_COUNT: Metric = Metric {
-        name: "eyepiece.series.count",
+    pub const EYEPIECE_SERIES_ACTIVE: Metric = Metric {
+        name: "eyepiece.series.active",
         unit: "{series}",
         description: "Live series of a metric.",
         instrument: Instrument::Gauge,
@@ -1234,6 +1274,92 @@ pub mod metric {
         description: "Time since the start.",
         instrument: Instrument::Gauge,
         attributes: &[
+        ],
+    };
+    /// DNS queries, and DNS messages that were dropped.
+    pub const HUBBLE_DNS_QUERIES: Metric = Metric {
+        name: "hubble.dns_queries",
+        unit: "{flow}",
+        description: "DNS queries, and DNS messages that were dropped.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::HUBBLE_DNS_RCODE, required: false },
+            Usage { name: attribute::HUBBLE_DNS_QTYPES, required: false },
+            Usage { name: attribute::HUBBLE_DNS_IPS_RETURNED, required: false },
+            Usage { name: attribute::DNS_QUESTION_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
+        ],
+    };
+    /// Records of DNS responses by type.
+    pub const HUBBLE_DNS_RESPONSE_TYPES: Metric = Metric {
+        name: "hubble.dns_response_types",
+        unit: "{record}",
+        description: "Records of DNS responses by type.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::HUBBLE_DNS_RRTYPE, required: false },
+            Usage { name: attribute::HUBBLE_DNS_QTYPES, required: false },
+            Usage { name: attribute::DNS_QUESTION_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
+        ],
+    };
+    /// DNS responses.
+    pub const HUBBLE_DNS_RESPONSES: Metric = Metric {
+        name: "hubble.dns_responses",
+        unit: "{flow}",
+        description: "DNS responses.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::HUBBLE_DNS_RCODE, required: false },
+            Usage { name: attribute::HUBBLE_DNS_QTYPES, required: false },
+            Usage { name: attribute::HUBBLE_DNS_IPS_RETURNED, required: false },
+            Usage { name: attribute::DNS_QUESTION_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
         ],
     };
     /// Flows that were dropped.
@@ -1348,6 +1474,146 @@ pub mod metric {
             Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
         ],
     };
+    /// Flows to the world.
+    pub const HUBBLE_FLOWS_TO_WORLD: Metric = Metric {
+        name: "hubble.flows_to_world",
+        unit: "{flow}",
+        description: "Flows to the world.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::HUBBLE_PROTOCOL, required: false },
+            Usage { name: attribute::HUBBLE_VERDICT, required: false },
+            Usage { name: attribute::DESTINATION_PORT, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
+        ],
+    };
+    /// Time from an HTTP request to its response.
+    pub const HUBBLE_HTTP_REQUEST_DURATION: Metric = Metric {
+        name: "hubble.http_request_duration",
+        unit: "s",
+        description: "Time from an HTTP request to its response.",
+        instrument: Instrument::Histogram,
+        attributes: &[
+            Usage { name: attribute::HTTP_REQUEST_METHOD, required: false },
+            Usage { name: attribute::HUBBLE_REPORTER, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
+        ],
+    };
+    /// HTTP requests.
+    pub const HUBBLE_HTTP_REQUESTS: Metric = Metric {
+        name: "hubble.http_requests",
+        unit: "{request}",
+        description: "HTTP requests.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::HTTP_REQUEST_METHOD, required: false },
+            Usage { name: attribute::HUBBLE_HTTP_PROTOCOL, required: false },
+            Usage { name: attribute::HTTP_RESPONSE_STATUS_CODE, required: false },
+            Usage { name: attribute::HUBBLE_REPORTER, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
+        ],
+    };
+    /// HTTP responses.
+    pub const HUBBLE_HTTP_RESPONSES: Metric = Metric {
+        name: "hubble.http_responses",
+        unit: "{response}",
+        description: "HTTP responses.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::HTTP_REQUEST_METHOD, required: false },
+            Usage { name: attribute::HUBBLE_HTTP_PROTOCOL, required: false },
+            Usage { name: attribute::HTTP_RESPONSE_STATUS_CODE, required: false },
+            Usage { name: attribute::HUBBLE_REPORTER, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
+        ],
+    };
+    /// ICMP and ICMPv6 messages.
+    pub const HUBBLE_ICMP: Metric = Metric {
+        name: "hubble.icmp",
+        unit: "{flow}",
+        description: "ICMP and ICMPv6 messages.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::NETWORK_TYPE, required: false },
+            Usage { name: attribute::HUBBLE_ICMP_MESSAGE, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
+        ],
+    };
     /// Bytes that passed an interface.
     pub const HUBBLE_INTERFACE_IO: Metric = Metric {
         name: "hubble.interface.io",
@@ -1382,6 +1648,88 @@ pub mod metric {
             Usage { name: attribute::HUBBLE_LOST_SOURCE, required: true },
         ],
     };
+    /// Verdicts of network policies.
+    pub const HUBBLE_POLICY_VERDICTS: Metric = Metric {
+        name: "hubble.policy_verdicts",
+        unit: "{flow}",
+        description: "Verdicts of network policies.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::HUBBLE_POLICY_DIRECTION, required: false },
+            Usage { name: attribute::HUBBLE_POLICY_MATCH_TYPE, required: false },
+            Usage { name: attribute::HUBBLE_POLICY_ACTION, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
+        ],
+    };
+    /// Flows by destination port.
+    pub const HUBBLE_PORT_DISTRIBUTION: Metric = Metric {
+        name: "hubble.port_distribution",
+        unit: "{flow}",
+        description: "Flows by destination port.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::HUBBLE_PROTOCOL, required: false },
+            Usage { name: attribute::DESTINATION_PORT, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
+        ],
+    };
+    /// Flows that carried an SCTP chunk.
+    pub const HUBBLE_SCTP_CHUNK_TYPES: Metric = Metric {
+        name: "hubble.sctp_chunk_types",
+        unit: "{flow}",
+        description: "Flows that carried an SCTP chunk.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::HUBBLE_SCTP_CHUNK_NAME, required: false },
+            Usage { name: attribute::NETWORK_TYPE, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_NAME, required: false },
+            Usage { name: attribute::OTEL_METRIC_OVERFLOW, required: false },
+            Usage { name: attribute::SOURCE_ADDRESS, required: false },
+            Usage { name: attribute::SOURCE_K8S_POD_NAME, required: false },
+            Usage { name: attribute::SOURCE_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_SOURCE_APP, required: false },
+            Usage { name: attribute::DESTINATION_ADDRESS, required: false },
+            Usage { name: attribute::DESTINATION_K8S_POD_NAME, required: false },
+            Usage { name: attribute::DESTINATION_K8S_NAMESPACE_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_NAME, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_WORKLOAD_KIND, required: false },
+            Usage { name: attribute::HUBBLE_DESTINATION_APP, required: false },
+            Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
+        ],
+    };
     /// Flows that carried a TCP flag.
     pub const HUBBLE_TCP_FLAGS: Metric = Metric {
         name: "hubble.tcp_flags",
@@ -1412,8 +1760,8 @@ pub mod metric {
 
     /// All of them, ordered by name.
     pub const ALL: &[Metric] = &[
+        EYEPIECE_DATAPATH_CONNECTION_ACTIVE,
         EYEPIECE_DATAPATH_CONNECTION_CAPACITY,
-        EYEPIECE_DATAPATH_CONNECTION_COUNT,
         EYEPIECE_DATAPATH_DROPS,
         EYEPIECE_DATAPATH_IGNORED,
         EYEPIECE_DATAPATH_LOST,
@@ -1436,7 +1784,7 @@ pub mod metric {
         EYEPIECE_HUBBLE_ACCEPTED,
         EYEPIECE_HUBBLE_CONNECTIONS,
         EYEPIECE_HUBBLE_ENDED,
-        EYEPIECE_HUBBLE_PEER_COUNT,
+        EYEPIECE_HUBBLE_PEER_ACTIVE,
         EYEPIECE_HUBBLE_PEER_INCIDENTS,
         EYEPIECE_HUBBLE_REFUSED,
         EYEPIECE_HUBBLE_RELOADS,
@@ -1454,9 +1802,10 @@ pub mod metric {
         EYEPIECE_MONITOR_REFUSED,
         EYEPIECE_MONITOR_SENT,
         EYEPIECE_PIPELINE_FAILED,
+        EYEPIECE_PROMETHEUS_REFUSED,
         EYEPIECE_QUEUE_CAPACITY,
         EYEPIECE_QUEUE_DEPTH,
-        EYEPIECE_SERIES_COUNT,
+        EYEPIECE_SERIES_ACTIVE,
         EYEPIECE_SERIES_EXPIRED,
         EYEPIECE_SERIES_OVERFLOWED,
         EYEPIECE_SOURCE_ATTEMPTS,
@@ -1467,13 +1816,24 @@ pub mod metric {
         EYEPIECE_SOURCE_GAPS,
         EYEPIECE_SOURCE_INTERRUPTIONS,
         EYEPIECE_UPTIME,
+        HUBBLE_DNS_QUERIES,
+        HUBBLE_DNS_RESPONSE_TYPES,
+        HUBBLE_DNS_RESPONSES,
         HUBBLE_DROP,
         HUBBLE_FLOW_IO,
         HUBBLE_FLOW_PACKETS,
         HUBBLE_FLOWS_PROCESSED,
+        HUBBLE_FLOWS_TO_WORLD,
+        HUBBLE_HTTP_REQUEST_DURATION,
+        HUBBLE_HTTP_REQUESTS,
+        HUBBLE_HTTP_RESPONSES,
+        HUBBLE_ICMP,
         HUBBLE_INTERFACE_IO,
         HUBBLE_INTERFACE_PACKETS,
         HUBBLE_LOST_EVENTS,
+        HUBBLE_POLICY_VERDICTS,
+        HUBBLE_PORT_DISTRIBUTION,
+        HUBBLE_SCTP_CHUNK_TYPES,
         HUBBLE_TCP_FLAGS,
     ];
 }
@@ -1835,17 +2195,30 @@ pub fn hubble_label(name: &str) -> Option<&'static str> {
         attribute::DESTINATION_K8S_NAMESPACE_NAME => "destination_namespace",
         attribute::DESTINATION_K8S_POD_NAME => "destination_pod",
         attribute::DESTINATION_PORT => "destination_port",
+        attribute::DNS_QUESTION_NAME => "query",
+        attribute::HTTP_REQUEST_METHOD => "method",
+        attribute::HTTP_RESPONSE_STATUS_CODE => "status",
         attribute::HUBBLE_DESTINATION_APP => "destination_app",
         attribute::HUBBLE_DESTINATION_NAME => "destination",
         attribute::HUBBLE_DESTINATION_WORKLOAD_KIND => "destination_workload_kind",
         attribute::HUBBLE_DESTINATION_WORKLOAD_NAME => "destination_workload",
+        attribute::HUBBLE_DNS_IPS_RETURNED => "ips_returned",
+        attribute::HUBBLE_DNS_QTYPES => "qtypes",
+        attribute::HUBBLE_DNS_RCODE => "rcode",
+        attribute::HUBBLE_DNS_RRTYPE => "type",
         attribute::HUBBLE_DROP_NETNS => "netns",
         attribute::HUBBLE_DROP_REASON => "reason",
         attribute::HUBBLE_EVENT_SUBTYPE => "subtype",
         attribute::HUBBLE_EVENT_TYPE => "type",
+        attribute::HUBBLE_HTTP_PROTOCOL => "protocol",
+        attribute::HUBBLE_ICMP_MESSAGE => "type",
         attribute::HUBBLE_LOST_SOURCE => "source",
+        attribute::HUBBLE_POLICY_ACTION => "action",
+        attribute::HUBBLE_POLICY_DIRECTION => "direction",
         attribute::HUBBLE_POLICY_MATCH_TYPE => "match",
         attribute::HUBBLE_PROTOCOL => "protocol",
+        attribute::HUBBLE_REPORTER => "reporter",
+        attribute::HUBBLE_SCTP_CHUNK_NAME => "chunk_type",
         attribute::HUBBLE_SOURCE_APP => "source_app",
         attribute::HUBBLE_SOURCE_NAME => "source",
         attribute::HUBBLE_SOURCE_WORKLOAD_KIND => "source_workload_kind",

@@ -30,6 +30,7 @@ pub mod payload;
 pub mod peer;
 pub mod pki;
 pub mod process;
+pub mod prometheus;
 pub mod receiver;
 pub mod reference;
 pub mod relay;

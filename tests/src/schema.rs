@@ -48,8 +48,8 @@ pub fn of_metrics(request: &ExportMetricsServiceRequest) -> BTreeSet<String> {
             }
             match points(sent, metric.instrument) {
                 Some(points) => points
-                    .iter()
-                    .for_each(|point| check(metric.name, metric.attributes, &point.attributes, &mut violations)),
+                    .into_iter()
+                    .for_each(|attributes| check(metric.name, metric.attributes, attributes, &mut violations)),
                 None => drop(violations.insert(format!("metric {} is no {:?}", sent.name, metric.instrument))),
             }
         }
@@ -57,14 +57,19 @@ pub fn of_metrics(request: &ExportMetricsServiceRequest) -> BTreeSet<String> {
     violations
 }
 
-/// The points of a metric whose data is of the instrument.
-fn points(sent: &Sent, instrument: Instrument) -> Option<&[NumberDataPoint]> {
+/// The attributes of the points of a metric whose data is of the instrument.
+fn points(sent: &Sent, instrument: Instrument) -> Option<Vec<&[KeyValue]>> {
+    let of_numbers = |points| <[NumberDataPoint]>::iter(points).map(|point| &*point.attributes).collect();
     match (sent.data.as_ref()?, instrument) {
-        (Data::Gauge(gauge), Instrument::Gauge) => Some(&gauge.data_points),
+        (Data::Gauge(gauge), Instrument::Gauge) => Some(of_numbers(&gauge.data_points)),
+        (Data::Histogram(histogram), Instrument::Histogram) => {
+            let cumulative = histogram.aggregation_temporality() == AggregationTemporality::Cumulative;
+            cumulative.then(|| histogram.data_points.iter().map(|point| &*point.attributes).collect())
+        }
         (Data::Sum(sum), Instrument::Counter | Instrument::UpDownCounter) => {
             let cumulative = sum.aggregation_temporality() == AggregationTemporality::Cumulative;
             let monotonic = sum.is_monotonic == (instrument == Instrument::Counter);
-            (cumulative && monotonic).then_some(&sum.data_points)
+            (cumulative && monotonic).then(|| of_numbers(&sum.data_points))
         }
         _ => None,
     }

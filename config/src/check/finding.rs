@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::settings::ServerTls;
+
 /// A mistake or a warning about several keys.
 pub(crate) struct Finding {
     /// The key to report.
@@ -43,7 +45,8 @@ pub(super) fn warning(key: &str, wrong: impl Into<String>, right: &str, seen: &[
 /// Checks that a certificate comes with its key, and the reverse.
 pub(super) fn pair(table: &str, files: (&Option<PathBuf>, &Option<PathBuf>), findings: &mut Vec<Finding>) {
     let (cert, key) = (format!("{table}.cert"), format!("{table}.key"));
-    let certificate = if table == "hubble.tls" { "certificate" } else { "client certificate" };
+    let is_server = matches!(table, "hubble.tls" | "prometheus.tls");
+    let certificate = if is_server { "certificate" } else { "client certificate" };
     match files {
         (Some(_), None) => {
             findings.push(finding(cert, format!("a {certificate} without its key"), format!("set {key} too"), &[&key]));
@@ -57,5 +60,16 @@ pub(super) fn pair(table: &str, files: (&Option<PathBuf>, &Option<PathBuf>), fin
             ));
         }
         _ => {}
+    }
+}
+
+/// Checks a server's certificates.
+pub(super) fn server_tls(table: &str, tls: &ServerTls, findings: &mut Vec<Finding>) {
+    pair(table, (&tls.cert, &tls.key), findings);
+    if tls.client_ca.is_some() && tls.cert.is_none() && tls.key.is_none() {
+        let wrong = "without a certificate of our own there is no TLS, and no client is asked for one";
+        let (cert, key) = (format!("{table}.cert"), format!("{table}.key"));
+        let right = format!("set {cert} and {key} too");
+        findings.push(finding(&format!("{table}.client_ca"), wrong, &right, &[&cert, &key]));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::finding::{Finding, finding, pair, warning};
+use super::finding::{Finding, finding, pair, server_tls, warning};
 use crate::addresses::{Listen, UNIX};
 use crate::choices::SourceKind;
 use crate::settings::Settings;
@@ -15,13 +15,8 @@ pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
     let fixed = addresses.iter().map(String::as_str).filter(|address| !address.ends_with(":0"));
     check_unique("hubble.listen", fixed, findings);
     check_unique("hubble.peers", hubble.peers.iter().map(|peer| peer.name.as_str()), findings);
-    pair("hubble.tls", (&hubble.tls.cert, &hubble.tls.key), findings);
+    server_tls("hubble.tls", &hubble.tls, findings);
     pair("hubble_source.tls", (&source.tls.cert, &source.tls.key), findings);
-    if hubble.tls.client_ca.is_some() && hubble.tls.cert.is_none() && hubble.tls.key.is_none() {
-        let wrong = "without a certificate of our own there is no TLS, and no client is asked for one";
-        let right = "set hubble.tls.cert and hubble.tls.key too";
-        findings.push(finding("hubble.tls.client_ca", wrong, right, &["hubble.tls.cert", "hubble.tls.key"]));
-    }
     let tls = &source.tls;
     let is_encrypted = tls.ca.is_some() || tls.cert.is_some() && tls.key.is_some() || !tls.server_name.is_empty();
     if is_encrypted && source.address.starts_with(UNIX) {

@@ -66,11 +66,12 @@ pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
     let keys = signals.map(|(key, tls)| (key, tls.key.as_deref()));
     let kubeconfig = settings.metadata.kubernetes.kubeconfig.as_deref();
     let kubeconfig = ("metadata.kubernetes.kubeconfig", kubeconfig.filter(|path| has_secret(path)), "a token or key");
-    let hubble = [
+    let servers = [
         ("hubble.tls.key", settings.hubble.tls.key.as_deref()),
+        ("prometheus.tls.key", settings.prometheus.tls.key.as_deref()),
         ("hubble_source.tls.key", settings.hubble_source.tls.key.as_deref()),
     ];
-    let keys = keys.chain(hubble).map(|(key, path)| (key, path, "a private key"));
+    let keys = keys.chain(servers).map(|(key, path)| (key, path, "a private key"));
     for (key, path, secret) in keys.chain([kubeconfig]) {
         if let Some(path) = path.filter(|path| others_can_read(path)) {
             let wrong = format!("every user of this machine can read {}, which holds {secret}", path.display());

@@ -26,7 +26,7 @@ pub struct Hubble {
     /// Events that the ring holds: 2^n − 1.
     pub ring: u32,
     /// Certificates of the TCP addresses.
-    pub tls: HubbleTls,
+    pub tls: ServerTls,
     /// Other nodes.
     pub peers: Vec<Peer>,
     /// A file with more of them, read again when it changes.
@@ -49,7 +49,7 @@ impl Default for Hubble {
             group: String::new(),
             // Hubble's default.
             ring: 4095,
-            tls: HubbleTls::default(),
+            tls: ServerTls::default(),
             peers: Vec::new(),
             peers_file: None,
             peers_dns: Vec::new(),
@@ -62,7 +62,7 @@ impl Default for Hubble {
 /// Files with PEM certificates and keys, read again when they change.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HubbleTls {
+pub struct ServerTls {
     /// Our certificate and its chain; `None` = plaintext.
     #[serde(with = "path")]
     pub cert: Option<PathBuf>,

@@ -15,7 +15,7 @@ fn every_wrong_entry_is_reported() {
         ),
         ("metrics.contexts.source=node|name|zone", &["\"node\" is not known", "\"zone\" is not known"]),
         (
-            "metrics.handlers=drop:sourceContext=node drop drop tcp:labelsContext=zone http httpV2",
+            "metrics.hubble=drop:sourceContext=node drop drop tcp:labelsContext=zone http httpV2",
             &[
                 "in \"drop:sourceContext=node\", \"node\" is none of name, ip",
                 "in \"tcp:labelsContext=zone\", \"zone\" is none of source_ip",
@@ -23,7 +23,7 @@ fn every_wrong_entry_is_reported() {
                 "http and httpV2 exclude each other",
             ],
         ),
-        ("metrics.handlers=[1, \"drop:sourceContext=\"]", &["1 is a number", "in \"drop:sourceContext=\", \"\""]),
+        ("metrics.hubble=[1, \"drop:sourceContext\"]", &["1 is a number", "in \"drop:sourceContext\", \"\""]),
         ("otlp.headers=a b=1,c=2,d e=3", &["\"a b\" is no header", "\"d e\" is no header"]),
     ] {
         let (key, _) = set.split_once('=').unwrap();
@@ -75,12 +75,9 @@ fn wrong_types_are_reported() {
 
 #[test]
 fn skipped_handlers_cause_warnings() {
-    let loaded = ok("", &[], &["metrics.handlers=drop icmp flow-io kafka:sourceContext=topic"]);
+    let loaded = ok("", &[], &["metrics.hubble=drop icmp flow-io kafka:sourceContext=topic"]);
     let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
-    let expected = ["icmp is not counted yet", "\"kafka\" is no handler of Hubble's metrics"].map(|wrong| {
-        format!(
-            "metrics.handlers (from --set metrics.handlers): {wrong}, it is skipped; use drop, flow, tcp or flow-io"
-        )
-    });
-    assert_eq!(warnings, expected);
+    let expected = "metrics.hubble (from --set metrics.hubble): \"kafka\" is no handler of Hubble's metrics, it is skipped; \
+                    use drop, flow, tcp, flow-io, icmp, dns, http, httpV2, port-distribution, policy, flows-to-world, sctp";
+    assert_eq!(warnings, [expected]);
 }

@@ -49,8 +49,8 @@ fn every_mistake_has_its_line() {
         ("oltp.endpoint=x", "no such key; did you mean otlp.endpoint?"),
         ("hubbel=x", "no such key; did you mean hubble?"),
         (
-            "prometheus.listen=x",
-            "no such key; known here: node, source, datapath, cilium_monitor, hubble_source, replay, monitor, hubble, metadata, metrics, otlp, admin, log",
+            "statsd.listen=x",
+            "no such key; known here: node, source, datapath, cilium_monitor, hubble_source, replay, monitor, hubble, metadata, metrics, otlp, prometheus, admin, log",
         ),
         ("admin.x=x", "no such key; known here: admin.listen, admin.hosts, admin.example_bytes, admin.readiness"),
         ("log=x", "it is a table of keys, not a value; set one of log.level, log.format"),
@@ -120,6 +120,11 @@ fn every_mistake_has_its_line() {
         ),
         ("hubble.tls.cert=/c", "a certificate without its key; set hubble.tls.key too"),
         ("hubble.tls.key=/k", "a key without its certificate; set hubble.tls.cert too"),
+        ("prometheus.tls.cert=/c", "a certificate without its key; set prometheus.tls.key too"),
+        (
+            "prometheus.tls.client_ca=/ca",
+            "without a certificate of our own there is no TLS, and no client is asked for one; set prometheus.tls.cert and prometheus.tls.key too",
+        ),
         (
             "hubble.tls.client_ca=/ca",
             "without a certificate of our own there is no TLS, and no client is asked for one; set hubble.tls.cert and hubble.tls.key too",

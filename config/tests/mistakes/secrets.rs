@@ -70,7 +70,7 @@ fn readable_file_with_secret_header_warns() {
 #[test]
 fn readable_private_key_warns() {
     let (key, config) = (file("a key"), file(""));
-    for table in ["otlp.tls", "otlp.logs.tls", "hubble.tls", "hubble_source.tls"] {
+    for table in ["otlp.tls", "otlp.logs.tls", "hubble.tls", "hubble_source.tls", "prometheus.tls"] {
         // Settings that use TLS, so that there is no other warning.
         let text = format!(
             "otlp.endpoint = \"https://c:1\"\nhubble.listen = [\"127.0.0.1:1\"]\n\

@@ -32,6 +32,18 @@ pub const fn record_type(code: u16) -> &'static str {
     }
 }
 
+/// Returns the text of a response code in Hubble's metrics; empty for others (Cilium `pkg/hubble/metrics/dns/rcode.go`).
+pub const fn metrics_response_code(code: u32) -> &'static str {
+    match code {
+        9 => "Not Authorized",
+        11 => "DSO-TYPE Not Implemented",
+        23 => "Bad/missing Server Cookie",
+        // Truncation is excluded.
+        0..=10 | 16..=22 => response_code(code as u8),
+        _ => "",
+    }
+}
+
 /// Returns the text of a response code in summaries. The metrics' texts differ for 9, 11 and 23.
 pub const fn response_code(code: u8) -> &'static str {
     match code {

@@ -19,3 +19,22 @@ impl End {
     /// An unknown source or destination.
     pub const UNKNOWN: Self = Self { endpoint: 0, identity: 0, name: Symbol::EMPTY, entity: 0 };
 }
+
+/// One end of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowEnd {
+    /// The source.
+    Source,
+    /// The destination.
+    Destination,
+}
+
+impl FlowEnd {
+    /// Returns the one of the two that belongs to this end.
+    pub fn of<T>(self, source: T, destination: T) -> T {
+        match self {
+            Self::Source => source,
+            Self::Destination => destination,
+        }
+    }
+}

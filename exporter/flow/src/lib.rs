@@ -16,6 +16,7 @@ pub mod go_duration;
 pub mod gob;
 pub mod interner;
 pub mod l7;
+pub mod labels;
 pub mod lookup;
 pub mod loss;
 pub mod metadata;

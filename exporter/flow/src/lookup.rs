@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use eyepiece_wire::InterfaceKind;
 
+pub use crate::endpoint::FlowEnd;
 use crate::flow::{End, Flow};
 use crate::l7::cluster_name;
 use crate::metadata::{EndMetadata, Service};
@@ -61,6 +62,18 @@ impl<'a> EndEntity<'a> {
         Self { metadata, labels, cluster_name, service: None, dns_names: &[], attributes: &[] }
     }
 
+    /// The labels of an identity alone.
+    pub fn of_labels(labels: &'a [String]) -> Self {
+        static NONE: EndMetadata = EndMetadata {
+            cluster_name: String::new(),
+            namespace: String::new(),
+            pod_name: String::new(),
+            labels: Vec::new(),
+            workloads: Vec::new(),
+        };
+        Self::of(&NONE).with_labels(labels)
+    }
+
     /// The same with the labels of an identity. A packet may carry an identity that its address had before, or has later. As
     /// in Hubble, labels then follow the identity, and names the address.
     pub fn with_labels(self, labels: &'a [String]) -> Self {
@@ -68,20 +81,11 @@ impl<'a> EndEntity<'a> {
     }
 }
 
-/// One end of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FlowEnd {
-    /// The source.
-    Source,
-    /// The destination.
-    Destination,
-}
-
 /// Returns the fields of an end of a flow: of the flow's own metadata, else of its entity.
 #[inline]
 pub fn end_entity<'a>(flow: &'a Flow, end: FlowEnd, names: &'a dyn NameLookup) -> Option<EndEntity<'a>> {
     let Some(metadata) = flow.metadata.as_deref() else {
-        let end = if end == FlowEnd::Source { &flow.source } else { &flow.destination };
+        let end = flow.end(end);
         return if end.entity == 0 { None } else { names.entity(end) };
     };
     let (end, service, dns_names) = match end {

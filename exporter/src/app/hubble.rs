@@ -10,13 +10,13 @@ use http::HeaderValue;
 use tokio::runtime::Runtime;
 use tonic::service::Routes;
 
-use super::error::{AppError, SettingError};
+use super::certificates::Certificates;
+use super::error::AppError;
 use super::exports::ExportContext;
 use super::running::Phase;
 use super::socket;
 use crate::pipeline::Sink;
 use crate::serve::grpc::health::Health;
-use crate::serve::grpc::tls::TlsError;
 use crate::serve::grpc::{Address, Bind, Bound, Limits, MAX_MESSAGE_BYTES, ServerError};
 use crate::serve::observer::namespaces::Namespaces;
 use crate::serve::observer::ring::{Ring, Writer};
@@ -26,7 +26,6 @@ use crate::serve::peer::Peers;
 use crate::serve::{grpc, peer};
 use crate::services::observer::observer_server::ObserverServer;
 use crate::support::clock::unix_now;
-use crate::support::pem::PemError;
 use crate::support::telemetry::Telemetry;
 use crate::support::unix_listener;
 
@@ -56,7 +55,7 @@ impl Hubble {
         }
         let config = grpc::Config {
             listen: addresses(settings)?,
-            tls: certificates(settings),
+            tls: Certificates::of_hubble(settings).files(),
             limits: Limits::default(),
             version: HeaderValue::from_str(&format!("{HUBBLE_VERSION}+{REVISION}"))
                 .context("cannot make the header of the version")?,
@@ -64,7 +63,7 @@ impl Hubble {
         };
         let bound = match runtime.block_on(config.bind()) {
             Ok(bound) => bound,
-            Err(ServerError::Tls(error)) => return Err(certificate_error(settings, &error).into()),
+            Err(ServerError::Tls(error)) => return Err(Certificates::of_hubble(settings).error(&error).into()),
             Err(error) if !hubble.listen_given => {
                 // The address is only a default: the program continues without it.
                 tracing::warn!(%error, "Hubble's API is not served; set hubble.listen to an address, or to [] for none");
@@ -145,25 +144,4 @@ fn addresses(settings: &Settings) -> Result<Vec<Bind>, AppError> {
         })
     };
     hubble.listen.iter().map(bind).collect()
-}
-
-/// The files of the API's certificates; `None` without any.
-pub(super) fn certificates(settings: &Settings) -> Option<grpc::tls::TlsFiles> {
-    let tls = &settings.hubble.tls;
-    Some(grpc::tls::TlsFiles { cert: tls.cert.clone()?, key: tls.key.clone()?, client_ca: tls.client_ca.clone() })
-}
-
-/// A file of certificates that cannot be used, under its own key.
-pub(super) fn certificate_error(settings: &Settings, error: &TlsError) -> SettingError {
-    let tls = &settings.hubble.tls;
-    let (key, right) = match error {
-        TlsError::File(PemError { path, .. }) if tls.client_ca.as_ref() == Some(path) => {
-            ("hubble.tls.client_ca", "use a PEM file of the authorities of clients")
-        }
-        TlsError::File(PemError { path, .. }) if tls.key.as_ref() == Some(path) => {
-            ("hubble.tls.key", "use a PEM file of the certificate's private key")
-        }
-        _ => ("hubble.tls.cert", "use PEM files of a certificate and its key"),
-    };
-    SettingError { key, wrong: error.to_string(), right }
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use eyepiece_config as config;
-use eyepiece_config::{HandlerName, Settings, Signal, Switch};
+use eyepiece_config::{Settings, Signal, Switch};
 
 use crate::export::otlp::logs::LogsConfig;
 use crate::pipeline::metrics;
-use crate::pipeline::metrics::{Context, MetricContexts};
+use crate::pipeline::metrics::{Context, Handlers};
 use crate::source::datapath;
 
 /// Returns the configuration of the datapath.
@@ -49,7 +49,7 @@ pub(super) fn aggregation(settings: &Settings) -> metrics::Config {
     let interval = settings.otlp.metrics.interval;
     let settings = &settings.metrics;
     metrics::Config {
-        contexts: contexts(settings),
+        handlers: handlers(settings),
         max_series: settings.max_series as usize,
         idle_expiry: if never_expires { Duration::ZERO } else { settings.idle_expiry },
         gone_expiry: metrics::GONE_EXPIRY.max(interval),
@@ -57,21 +57,10 @@ pub(super) fn aggregation(settings: &Settings) -> metrics::Config {
     }
 }
 
-/// Returns the contexts of the metrics: those of their handlers, else the general ones.
-pub(super) fn contexts(settings: &config::Metrics) -> MetricContexts {
+/// Returns the handlers in use: those of the settings, else the usual ones with the general contexts.
+pub(super) fn handlers(settings: &config::Metrics) -> Handlers {
     let general = &settings.contexts;
-    let mut contexts = MetricContexts::usual(&Context::of(&general.source), &Context::of(&general.destination));
-    for handler in &settings.handlers {
-        let metric = match handler.name {
-            Some(HandlerName::Drop) => &mut contexts.drop,
-            Some(HandlerName::Flow) => &mut contexts.flows,
-            Some(HandlerName::Tcp) => &mut contexts.tcp,
-            Some(HandlerName::FlowIo) => &mut contexts.io,
-            _ => continue,
-        };
-        *metric = (&handler.contexts).into();
-    }
-    contexts
+    Handlers::of(&settings.hubble, &Context::of(&general.source), &Context::of(&general.destination))
 }
 
 /// Returns the configuration of the log exporter.

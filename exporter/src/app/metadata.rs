@@ -77,7 +77,7 @@ pub(super) fn start(
     publisher: &Publisher,
     telemetry: &Telemetry,
 ) -> anyhow::Result<(Providers, Learners)> {
-    let wanted = mapping::contexts(&settings.metrics).wanted_texts();
+    let wanted = mapping::handlers(&settings.metrics).wanted_texts();
     let registry = Registry::new(symbols.clone(), publisher.clone(), wanted);
     let (sender, stop) = shutdown::channel();
     let mut providers = Providers { registry: Arc::clone(&registry), runtime: None, stop: sender };

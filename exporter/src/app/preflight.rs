@@ -19,8 +19,9 @@ use http::Uri;
 
 use self::pem::Files;
 use self::problems::Problems;
+use super::certificates::Certificates;
 use super::error::{AppError, SettingError};
-use super::{hubble, socket};
+use super::socket;
 use crate::client::address::Address;
 use crate::export::otlp;
 use crate::metadata::file::check_file;
@@ -127,6 +128,10 @@ fn check_served(settings: &Settings, problems: &mut Problems<'_>) {
         check_socket(path, "monitor.socket", problems);
         check_group("monitor.group", &settings.monitor.group, problems);
     }
+    if let Some(listen) = settings.prometheus.listen {
+        check_local(listen.ip(), "prometheus.listen", problems);
+        check_certificates(&Certificates::of_prometheus(settings), "prometheus.tls.", problems);
+    }
     let hubble = &settings.hubble;
     if hubble.listen.is_empty() {
         return;
@@ -139,18 +144,18 @@ fn check_served(settings: &Settings, problems: &mut Problems<'_>) {
         }
     }
     check_group("hubble.group", &hubble.group, problems);
-    let tls = &hubble.tls;
-    let files = Files {
-        ca: ("hubble.tls.client_ca", tls.client_ca.as_deref()),
-        cert: ("hubble.tls.cert", tls.cert.as_deref()),
-        key: ("hubble.tls.key", tls.key.as_deref()),
-    };
-    files.check(problems);
+    check_certificates(&Certificates::of_hubble(settings), "hubble.tls.", problems);
+}
+
+/// Checks the certificates of a server, whose keys start with `table`.
+fn check_certificates(certificates: &Certificates<'_>, table: &str, problems: &mut Problems<'_>) {
+    let [cert, key, ca] = certificates.by_key();
+    Files { ca, cert, key }.check(problems);
     // The server may lack the algorithm of a key that is valid by itself.
-    if !problems.has_any_below("hubble.tls.")
-        && let Some(Err(error)) = hubble::certificates(settings).map(|files| files.check())
+    if !problems.has_any_below(table)
+        && let Some(Err(error)) = certificates.files().map(|files| files.check())
     {
-        problems.add_setting(hubble::certificate_error(settings, &error));
+        problems.add_setting(certificates.error(&error));
     }
 }
 

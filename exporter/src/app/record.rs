@@ -44,6 +44,7 @@ impl RecordConfig {
             settings.otlp.logs.enabled = false;
             settings.otlp.metrics.enabled = false;
             settings.admin.listen = None;
+            settings.prometheus.listen = None;
             settings.monitor.socket = None;
             settings.hubble.listen.clear();
         }

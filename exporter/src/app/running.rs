@@ -19,7 +19,7 @@ use super::undelivered;
 use super::undelivered::{Dropped, destination};
 use crate::pipeline;
 use crate::recording::Summary;
-use crate::serve::admin::Admin;
+use crate::serve::http::Server;
 use crate::serve::monitor::agent::Subscription;
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
@@ -67,7 +67,9 @@ impl Phase {
 pub(super) struct App {
     pub(super) settings: Settings,
     pub(super) telemetry: Telemetry,
-    pub(super) admin: Option<Admin>,
+    pub(super) admin: Option<Server>,
+    /// Holds a handle of the pipeline.
+    pub(super) prometheus: Option<Server>,
     pub(super) source: Box<dyn SourceGuard>,
     /// Held until the end.
     pub(super) _providers: Providers,
@@ -139,6 +141,7 @@ impl App {
         let waker = self.handle.waker();
         drop(self.handle);
         drop(self.admin);
+        drop(self.prometheus);
         waker.wake();
         let read = match self.pipeline.join() {
             Ok(result) => result.context("cannot read the source any more"),

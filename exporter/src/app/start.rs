@@ -22,13 +22,15 @@ use super::monitor::Monitor;
 use super::record::{RecordConfig, Recorder};
 use super::running::{App, LogsResult, Phase};
 use super::signals::Signals;
-use super::{exports, identity, mapping, metadata, source, status};
+use super::{exports, identity, mapping, metadata, prometheus, source, status};
 use crate::metadata::{LinkTables, Publisher};
 use crate::pipeline;
 use crate::pipeline::metrics::Aggregation;
 use crate::pipeline::{Learn, Sink};
+use crate::serve;
 use crate::serve::admin;
 use crate::serve::admin::table::{counted, kinds};
+use crate::serve::http::Server;
 use crate::serve::monitor::notifier::Inbox;
 use crate::source::Source;
 use crate::source::datapath::links::inventory::Inventory;
@@ -65,6 +67,7 @@ struct Bound {
     monitor: Monitor,
     inbox: Inbox,
     hubble: Option<Hubble>,
+    prometheus: Option<serve::prometheus::Bound>,
 }
 
 /// Binds the listeners first: an address in use is no reason to touch interfaces.
@@ -73,7 +76,8 @@ fn bind(settings: &Settings, telemetry: &Telemetry) -> Result<Bound, AppError> {
     let serving = server_runtime::runtime().context("cannot start the runtime that serves clients")?;
     let (monitor, inbox) = Monitor::bind(&serving, settings, telemetry)?;
     let hubble = Hubble::bind(&serving, settings, telemetry)?;
-    Ok(Bound { admin, serving, monitor, inbox, hubble })
+    let prometheus = prometheus::bind(settings, telemetry)?;
+    Ok(Bound { admin, serving, monitor, inbox, hubble, prometheus })
 }
 
 /// The pipeline between the source and its consumers, which are not subscribed yet.
@@ -87,7 +91,8 @@ struct Wired {
     handle: pipeline::Handle,
     pipeline: JoinHandle<io::Result<()>>,
     logs: Option<LogsResult>,
-    /// Consumers of events: exports, the recorder, the observer.
+    prometheus: Option<Server>,
+    /// Consumers of events: exports, the recorder, the observer, Prometheus.
     consumers: usize,
     components: Phase,
     own_metrics: Phase,
@@ -95,7 +100,7 @@ struct Wired {
 
 /// Builds the source and connects it to the pipeline and the sinks.
 fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Telemetry) -> Result<Wired, AppError> {
-    let Bound { admin, serving, mut monitor, inbox, hubble } = bound;
+    let Bound { admin, serving, mut monitor, inbox, hubble, prometheus } = bound;
     let symbols = Symbols::default();
     let publisher = Publisher::new(LinkTables::new(&symbols));
     let source_deps = SourceDeps {
@@ -123,7 +128,8 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
     let guard_runtime = deps.runtime.enter();
     let has_metrics = exports::metrics(&context, &handle, &mut components, &mut own_metrics)?;
     drop(guard_runtime);
-    let consumers = [logs.is_some(), has_metrics, recorder.is_some(), has_observer];
+    let prometheus = prometheus.map(|bound| prometheus::serve(bound, &context, &handle)).transpose()?;
+    let consumers = [logs.is_some(), has_metrics, recorder.is_some(), has_observer, prometheus.is_some()];
     let consumers = consumers.into_iter().filter(|is_there| *is_there).count();
     Ok(Wired {
         admin,
@@ -135,6 +141,7 @@ fn wire(bound: Bound, settings: &Settings, deps: &StartDeps<'_>, telemetry: &Tel
         handle,
         pipeline,
         logs,
+        prometheus,
         consumers,
         components,
         own_metrics,
@@ -200,7 +207,7 @@ fn build_source(deps: &SourceDeps<'_>, record: Option<&RecordConfig>) -> Result<
 /// Subscribes the consumers, waits for the interfaces, and lets clients of monitor and admin in.
 fn serve(wired: Wired, settings: Settings, deps: &StartDeps<'_>, telemetry: Telemetry) -> Result<App, AppError> {
     let Wired { admin, serving, monitor, recorder, source, providers, handle, pipeline, logs, consumers, .. } = wired;
-    let Wired { mut components, own_metrics, .. } = wired;
+    let Wired { mut components, own_metrics, prometheus, .. } = wired;
     let SourceControl { views, synced, finished, guard } = source;
     let agent = monitor.agent(handle.clone());
     let mut subscriptions = Vec::new();
@@ -230,6 +237,7 @@ fn serve(wired: Wired, settings: Settings, deps: &StartDeps<'_>, telemetry: Tele
         settings,
         telemetry,
         admin,
+        prometheus,
         source: guard,
         _providers: providers,
         recorder,

@@ -10,7 +10,8 @@ use eyepiece_config::{Readiness, Settings, SourceKind, public_url};
 use super::feed::SourceViews;
 use crate::metadata::provider::{Condition, Provider};
 use crate::metadata::registry::Registry;
-use crate::serve::admin::{Admin, Bound, Config, Documents, Ready};
+use crate::serve::admin::{Bound, Config, Documents, Ready};
+use crate::serve::http::Server;
 use crate::source::datapath::attach::{HookState, Hooks, Mode};
 use crate::source::datapath::links::inventory::Interfaces;
 use crate::support::capabilities;
@@ -67,7 +68,7 @@ pub(super) fn serve(
     views: SourceViews,
     registry: Arc<Registry>,
     telemetry: &Telemetry,
-) -> anyhow::Result<Option<Admin>> {
+) -> anyhow::Result<Option<Server>> {
     let Some(listener) = listener else { return Ok(None) };
     let telemetry = telemetry.clone();
     let (node, source) = (settings.node.name.clone(), settings.source.kind.name().to_owned());

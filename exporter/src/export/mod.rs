@@ -1,5 +1,6 @@
-//! Exporters of flows and metrics: OTLP and standard output.
+//! Exporters of flows and metrics: OTLP, Prometheus and standard output.
 
 pub mod otlp;
+pub mod prometheus;
 pub mod stdout;
 pub mod text;

@@ -15,7 +15,7 @@ const CONTAINER: &str = "container:";
 const UNIT: &str = "host:unit=";
 
 /// The most sets of labels that metrics have: one for each end of each metric.
-pub const MAX_LABEL_SETS: usize = 8;
+pub const MAX_LABEL_SETS: usize = 22;
 
 /// The texts of an entity that metrics refer to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,13 +107,13 @@ pub fn text<'a>(context: Context, entity: &EndEntity<'a>) -> Option<Cow<'a, str>
     };
     let workload = || end.workloads.first().map(|workload| workload.name.as_str());
     match context {
-        Context::Identity => joined(&end.labels),
+        Context::Identity => joined(entity.labels),
         Context::Namespace => own(&end.namespace),
         Context::Pod => with_namespace(&end.pod_name),
         Context::PodName => own(&end.pod_name),
         Context::Workload => with_namespace(workload()?),
         Context::WorkloadName => own(workload()?),
-        Context::App => own(app(&end.labels)?),
+        Context::App => own(app(entity.labels)?),
         Context::Container => own(&end.pod_name).filter(|_| label(CONTAINER).is_some()),
         Context::Unit => own(label(UNIT)?),
         Context::Dns => joined(entity.dns_names),

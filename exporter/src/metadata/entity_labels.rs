@@ -35,7 +35,7 @@ impl EntityLabels {
             end.namespace.as_str(),
             workload.map_or("", |workload| workload.name.as_str()),
             workload.map_or("", |workload| workload.kind.as_str()),
-            app(&end.labels).unwrap_or_default(),
+            app(entity.labels).unwrap_or_default(),
         ];
         let mut text = String::new();
         for place in self.places() {

@@ -22,6 +22,9 @@ pub struct NameSnapshot {
     entities: Arc<Entities>,
     /// Entities of endpoints, by the network namespaces of both parts.
     endpoints: HashMap<u16, EntityLink, RandomState>,
+    /// Whether there is any entity, and whether a provider of endpoints' entities follows its source: read for each flow.
+    has_entities: bool,
+    names_endpoints: bool,
 }
 
 impl NameSnapshot {
@@ -39,7 +42,9 @@ impl NameSnapshot {
                 endpoints.entry(endpoint).or_insert(link);
             }
         }
-        Self { links, entities, endpoints }
+        let has_entities = !(endpoints.is_empty() && entities.is_empty());
+        let names_endpoints = entities.names_endpoints;
+        Self { links, entities, endpoints, has_entities, names_endpoints }
     }
 
     /// The state of links.
@@ -61,14 +66,14 @@ impl NameSnapshot {
 
     /// Whether there is no entity at all.
     #[inline]
-    pub fn has_no_entities(&self) -> bool {
-        self.endpoints.is_empty() && self.entities.is_empty()
+    pub const fn has_no_entities(&self) -> bool {
+        !self.has_entities
     }
 
     /// Whether a provider of endpoints' entities follows its source.
     #[inline]
-    pub fn names_endpoints(&self) -> bool {
-        self.entities.names_endpoints
+    pub const fn names_endpoints(&self) -> bool {
+        self.names_endpoints
     }
 
     /// The entity of an endpoint, by its network namespace.

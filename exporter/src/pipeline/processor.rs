@@ -180,10 +180,15 @@ impl Pipeline {
                     Ok(flow) => self.flow(flow),
                     Err(error) => return self.failed(error.reason(), raw.time, raw.data),
                 };
-                match (fate, decoded) {
-                    (Fate::Push, Ok(flow)) => self.push(Observed::Flow(flow)),
-                    (Fate::Wait(awaited), Ok(flow)) => self.wait(awaited, flow),
-                    (Fate::Done, _) | (_, Err(_)) => {}
+                let awaited = match fate {
+                    Fate::Push => None,
+                    Fate::Wait(awaited) => Some(awaited),
+                    Fate::Done => return,
+                };
+                let Ok(flow) = decoded else { return };
+                match awaited {
+                    None => self.push(Observed::Flow(flow)),
+                    Some(awaited) => self.wait(awaited, flow),
                 }
             }
         }
@@ -396,7 +401,7 @@ impl Pipeline {
     fn publish_series(&self) {
         for occupancy in self.aggregation.occupancy() {
             let name = [(attribute::EYEPIECE_METRIC_NAME, occupancy.kind.schema().name)];
-            self.telemetry.gauge(metric::EYEPIECE_SERIES_COUNT.name, &name).set(occupancy.series as u64);
+            self.telemetry.gauge(metric::EYEPIECE_SERIES_ACTIVE.name, &name).set(occupancy.series as u64);
             self.telemetry.counter(metric::EYEPIECE_SERIES_OVERFLOWED.name, &name).set(occupancy.overflowed);
             self.telemetry.counter(metric::EYEPIECE_SERIES_EXPIRED.name, &name).set(occupancy.expired);
         }

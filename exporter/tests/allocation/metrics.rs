@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use eyepiece::pipeline::metrics::{Aggregation, Config, FlowDetail, LabelSet, MetricContexts};
+use eyepiece::pipeline::metrics::{Aggregation, Config, FlowDetail, FlowsToWorldOptions, Handlers, LabelSet};
 use eyepiece_config::ContextLabel;
 use eyepiece_flow::event::{KernelDrop, Lost, LostSource, Totals, Transport};
 use eyepiece_flow::flow::{Direction, EVENT_DROP, EVENT_TRACE, End, EventType, Flow, Ip, L4, TcpFlags, Verdict};
@@ -58,9 +58,14 @@ fn flows(symbols: &Symbols, hosts: u8, time: u64) -> Vec<Flow> {
 }
 
 fn config(source: &str, destination: &str, max_series: usize) -> Config {
-    let contexts = MetricContexts::usual(&source.parse().expect("a context"), &destination.parse().expect("a context"));
+    let usual = Handlers::usual(&source.parse().expect("a context"), &destination.parse().expect("a context"));
+    let contexts = usual.flow_io.clone();
+    let some = || Some(contexts.clone());
+    let world = FlowsToWorldOptions { contexts: contexts.clone(), any_drop: true, port: true, syn_only: false };
+    let (icmp, port_distribution, policy, sctp, flows_to_world) = (some(), some(), some(), some(), Some(world));
+    let handlers = Handlers { icmp, port_distribution, policy, sctp, flows_to_world, ..usual };
     Config {
-        contexts,
+        handlers,
         max_series,
         idle_expiry: Duration::from_nanos(1000),
         flow_detail: FlowDetail::Port,
@@ -81,7 +86,9 @@ fn flow_into_existing_series_allocates_nothing() {
         let mut config = config(source, destination, max_series);
         if destination.is_empty() {
             let labels = [ContextLabel::SourceIp, ContextLabel::DestinationPod, ContextLabel::TrafficDirection];
-            (config.contexts.drop.labels, config.contexts.io.labels) = (LabelSet::of(&labels), LabelSet::of(&labels));
+            for contexts in config.handlers.drop.iter_mut().chain([&mut config.handlers.flow_io]) {
+                contexts.labels = LabelSet::of(&labels);
+            }
         }
         let mut aggregation = Aggregation::new(config, 0);
         let flows = flows(&symbols, 20, 100);

@@ -10,7 +10,8 @@ use eyepiece::export::otlp::metrics::{MAX_REQUEST, encode};
 use eyepiece::metadata::NameSnapshot;
 use eyepiece::pipeline::enrich;
 use eyepiece::pipeline::metrics::{
-    Aggregation, Config, DropReasonNames, FlowDetail, LabelSet, MetricContexts, Naming, resolve,
+    Aggregation, Config, Context, Contexts, Dns, DropReasonNames, FlowDetail, FlowsToWorld, Handlers, Http, LabelSet,
+    Naming, resolve,
 };
 use eyepiece_config::ContextLabel;
 use eyepiece_flow::cilium_release::Producer;
@@ -128,6 +129,30 @@ fn log_attributes_follow_registry() {
     assert_eq!(missing, lacking.into());
 }
 
+/// Every handler, with these contexts.
+fn all_handlers(contexts: &Contexts) -> Handlers {
+    let flow_io = contexts.clone();
+    let contexts = || Some(flow_io.clone());
+    Handlers {
+        drop: contexts(),
+        flow: contexts(),
+        tcp: contexts(),
+        icmp: contexts(),
+        port_distribution: contexts(),
+        policy: contexts(),
+        sctp: contexts(),
+        flows_to_world: contexts().map(|contexts| FlowsToWorldOptions {
+            contexts,
+            any_drop: true,
+            port: true,
+            syn_only: false,
+        }),
+        dns: contexts().map(|contexts| DnsOptions { contexts, query: true, ignore_aaaa: false }),
+        http: contexts().map(|contexts| HttpOptions { contexts, is_v2: false, exemplars: true }),
+        flow_io,
+    }
+}
+
 #[test]
 fn metric_attributes_follow_registry() {
     let all = [of_payloads(), of_hubble()].concat();
@@ -137,14 +162,9 @@ fn metric_attributes_follow_registry() {
         [("name", FlowDetail::Ends, 2000), ("ip", FlowDetail::Port, 2000), ("identity|ip", FlowDetail::Transport, 5)]
     {
         let context = context.parse().unwrap();
-        let mut contexts = MetricContexts::usual(&context, &context);
-        if flow_detail == FlowDetail::Port {
-            let MetricContexts { drop, flows, tcp, io } = &mut contexts;
-            for contexts in [drop, flows, tcp, io] {
-                contexts.labels = labels;
-            }
-        }
-        let config = Config { contexts, max_series, idle_expiry: Duration::ZERO, flow_detail, ..Config::default() };
+        let labels = if flow_detail == FlowDetail::Port { labels } else { LabelSet::default() };
+        let handlers = all_handlers(&Contexts { labels, ..Contexts::of(&context, &context) });
+        let config = Config { handlers, max_series, idle_expiry: Duration::ZERO, flow_detail, ..Config::default() };
         let mut aggregation = Aggregation::new(config, 1);
         for observed in &all {
             match observed {

@@ -4,10 +4,11 @@
 //! Cilium 1.20.2's handlers after these flows, with the handlers and options of `N.config`.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use eyepiece::pipeline::metrics::{Aggregation, Config, Contexts, DropReasonNames, MetricContexts, Naming, resolve};
-use eyepiece_config::{Handler, HandlerName};
+use eyepiece::export::prometheus::{Format, Page, RequestMetrics};
+use eyepiece::pipeline::metrics::{Aggregation, Config, Context, DropReasonNames, Handlers, Naming, resolve};
+use eyepiece_config::Handler;
 use eyepiece_flow::flow::Flow;
 use eyepiece_hubble::decode;
 use eyepiece_hubble::json;
@@ -29,82 +30,67 @@ fn flows() -> Vec<Flow> {
     text.lines().map(|line| decode::flow(flow(line), Box::default())).collect()
 }
 
-/// The metric of a handler that we count as Hubble.
-fn metric(handler: &Handler) -> Option<&'static str> {
-    match handler.name? {
-        HandlerName::Drop => Some("hubble_drop_total{"),
-        HandlerName::Flow => Some("hubble_flows_processed_total{"),
-        HandlerName::Tcp => Some("hubble_tcp_flags_total{"),
-        _ => None,
+/// A page's series with their values, and its `# HELP` and `# TYPE` lines. Series without a value are left out.
+fn read(page: &str) -> (BTreeMap<String, f64>, BTreeSet<String>) {
+    let mut series = BTreeMap::new();
+    let (comments, lines): (Vec<_>, Vec<_>) = page.lines().partition(|line| line.starts_with('#'));
+    for line in lines.into_iter().filter(|line| !line.is_empty()) {
+        let (name, value) = line.rsplit_once(' ').expect("a value");
+        // We write an IPv4-mapped address as IPv4, as Hubble does in flows of packets.
+        *series.entry(name.replace("::ffff:10.", "10.")).or_default() += value.parse::<f64>().expect("a number");
     }
+    (series, comments.into_iter().map(str::to_owned).collect())
 }
 
-/// `hubble_…_total{…} value` lines of these metrics.
-fn expected(name: &str, metrics: &[&str]) -> BTreeMap<String, u64> {
-    let mut expected = BTreeMap::new();
-    for line in vectors::text(&format!("metrics/{name}.prom.gz")).lines() {
-        if metrics.iter().any(|metric| line.starts_with(metric)) {
-            let (series, value) = line.rsplit_once(' ').expect("a value");
-            // We write an IPv4-mapped address as IPv4, as Hubble does in flows of packets.
-            let sum: &mut u64 = expected.entry(series.replace("::ffff:10.", "10.")).or_default();
-            *sum += value.parse::<u64>().expect("a number");
-        }
-    }
-    expected
-}
-
-/// The same lines of our own series.
-fn counted(flows: &[Flow], handlers: &[Handler], metrics: &[&str]) -> BTreeMap<String, u64> {
-    let none = Contexts::default();
-    let mut contexts = MetricContexts { drop: none.clone(), flows: none.clone(), tcp: none.clone(), io: none };
-    for handler in handlers {
-        match handler.name {
-            Some(HandlerName::Drop) => contexts.drop = (&handler.contexts).into(),
-            Some(HandlerName::Flow) => contexts.flows = (&handler.contexts).into(),
-            Some(HandlerName::Tcp) => contexts.tcp = (&handler.contexts).into(),
-            _ => {}
-        }
-    }
-    let mut aggregation = Aggregation::new(Config { contexts, max_series: 10_000, ..Config::default() }, 0);
+/// The page of our own metrics after the flows.
+fn page(flows: &[Flow], config: &str) -> String {
+    let listed: Vec<Handler> = config.split_whitespace().map(|line| line.parse().expect(line)).collect();
+    let handlers = Handlers::of(&listed, &Context::absent(), &Context::absent());
+    let mut aggregation = Aggregation::new(Config { handlers, max_series: 10_000, ..Config::default() }, 0);
     flows.iter().for_each(|flow| aggregation.count(flow, InterfaceKind::Other));
-    let mut counted = BTreeMap::new();
-    for metric in resolve(&aggregation.snapshot(1), &NoNames, Naming::Hubble) {
-        let name = format!("{}_total{{", metric.name.replace('.', "_"));
-        for series in metric.series.iter().filter(|_| metrics.contains(&name.as_str())) {
-            let mut labels: Vec<String> =
-                series.attributes.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-            labels.sort();
-            let is_new = counted.insert(format!("{name}{}}}", labels.join(",")), series.value).is_none();
-            assert!(is_new, "{name} {labels:?}");
-        }
-    }
-    counted
-}
-
-/// A label's value as Prometheus writes it.
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    let mut metrics = resolve(&aggregation.snapshot(1), &NoNames, Naming::Hubble);
+    metrics.retain(|metric| !metric.name.starts_with("hubble.flow.") && !metric.name.starts_with("hubble.interface."));
+    let requests = RequestMetrics::default();
+    let page = Page { flows: &metrics, requests: &requests, samples: &[], resource: &[] };
+    String::from_utf8(page.render(Format::Text)).expect("UTF-8")
 }
 
 #[test]
-fn metrics_equal_hubbles() {
+fn pages_equal_hubbles() {
     let flows = flows();
     assert_eq!(flows.len(), 4000);
-    for (name, least) in [("1", 500), ("3", 1000), ("4", 2000), ("5", 3000)] {
+    for (name, least) in [
+        ("1", 500),
+        ("2", 500),
+        ("3", 1000),
+        ("4", 2000),
+        ("5", 3000),
+        ("6", 100),
+        ("7", 20),
+        ("8", 20),
+        ("9", 20),
+        ("10", 200),
+        ("11", 50),
+    ] {
         let config = vectors::text(&format!("metrics/{name}.config"));
-        let handlers: Vec<Handler> = config.split_whitespace().map(|line| line.parse().expect(line)).collect();
-        let metrics: Vec<&str> = handlers.iter().filter_map(metric).collect();
-        let (expected, counted) = (expected(name, &metrics), counted(&flows, &handlers, &metrics));
+        let (expected, heads) = read(&vectors::text(&format!("metrics/{name}.prom.gz")));
+        let (counted, own_heads) = read(&page(&flows, &config));
         assert!(expected.len() > least, "{name}: {}", expected.len());
-        let differing: Vec<_> = expected.iter().filter(|(series, value)| counted.get(*series) != Some(value)).collect();
+        // Hubble adds seconds as floats, we add ns.
+        let is_equal = |own: f64, value: f64| (own - value).abs() <= value.abs() * 1e-9;
+        let differing: Vec<_> = expected
+            .iter()
+            .filter(|(series, value)| !counted.get(*series).is_some_and(|own| is_equal(*own, **value)))
+            .collect();
         let further: Vec<_> = counted.iter().filter(|(series, _)| !expected.contains_key(*series)).collect();
         assert!(
             differing.is_empty() && further.is_empty(),
-            "{config}\nexpected {}: {:#?}\nfurther {}: {:#?}",
+            "{name} {config}\nexpected {}: {:#?}\nfurther {}: {:#?}",
             differing.len(),
             &differing[..differing.len().min(10)],
             further.len(),
             &further[..further.len().min(10)]
         );
+        assert_eq!(own_heads, heads, "{name}");
     }
 }

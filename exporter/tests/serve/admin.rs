@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use eyepiece::client::admin::{AdminClientError, fetch};
-use eyepiece::serve::admin::{Admin, AdminError, Config, Ready};
+use eyepiece::serve::admin::{Config, Ready};
+use eyepiece::serve::http::{Server, ServerError};
 use eyepiece::support::status::{HookStatus, SampleStatus, Status};
 use eyepiece::support::telemetry::Telemetry;
 
@@ -29,7 +30,7 @@ fn config(listen: SocketAddr) -> Config {
     Config { listen, hosts: vec!["node1.example".to_owned()] }
 }
 
-fn admin() -> (Admin, Ready) {
+fn admin() -> (Server, Ready) {
     let ready = Ready::default();
     (config(ANY).build(ready.clone(), status).expect("a free port"), ready)
 }
@@ -138,7 +139,7 @@ fn client_reads_source_status() {
 fn address_in_use_names_key() {
     let (admin, _) = admin();
     let error = config(admin.addr).build(Ready::default(), status).unwrap_err();
-    assert!(matches!(error, AdminError::Bind { .. }));
+    assert!(matches!(error, ServerError::Bind { .. }));
     let expected = format!(
         "admin.listen: cannot listen on {}: Address already in use (os error 98): process {} (",
         admin.addr,

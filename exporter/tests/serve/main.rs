@@ -1,4 +1,4 @@
-//! Tests of the servers on real sockets: Hubble's API, the monitor socket and the admin endpoint.
+//! Tests of the servers on real sockets: Hubble's API, the monitor socket, the admin and the Prometheus endpoint.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test that calls them")]
 
@@ -7,3 +7,4 @@ mod greedy;
 mod grpc;
 mod monitor;
 mod numbers;
+mod prometheus;

@@ -11,11 +11,11 @@ use eyepiece_tests::{Collector, Eyepiece, Family, Lab, drops, eventually, needs_
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Name of a metric, labels, and the value that the script makes.
-type Row = (&'static str, &'static [(&'static str, &'static str)], f64);
+pub(crate) type Row = (&'static str, &'static [(&'static str, &'static str)], f64);
 
 /// Hubble's own metrics of [`send_script`].
 #[rustfmt::skip]
-const HUBBLE: &[Row] = &[
+pub(crate) const HUBBLE: &[Row] = &[
     ("hubble_drop_total", &[("source", "ve-a")], 27.0),
     ("hubble_drop_total", &[("reason", "NETFILTER_DROP"), ("protocol", "UDP"), ("source", "ve-a"), ("destination", "ve-b")], 20.0),
     ("hubble_drop_total", &[("reason", "NO_SOCKET"), ("protocol", "UDP"), ("source", "ve-a"), ("destination", "ve-b")], 7.0),
@@ -46,7 +46,7 @@ const SEMCONV: &[Row] = &[
 /// Flows of the script at least: datagrams at both interfaces, echoes, drops.
 const FLOWS: u64 = 327 + 307 + 94 + 27;
 
-fn send_script(lab: &Lab) -> Result<()> {
+pub(crate) fn send_script(lab: &Lab) -> Result<()> {
     let (a, b) = (lab.endpoint("a"), lab.endpoint("b"));
     for (family, datagrams) in [(Family::V4, 100), (Family::V6, 200)] {
         tcp(a, b).family(family).connections(5).bytes(10_000).run()?;

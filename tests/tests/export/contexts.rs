@@ -34,7 +34,7 @@ fn handlers_have_contexts_of_their_own() -> Result<()> {
     std::fs::write(&names, name("web", a.v4, "web") + &name("db", b.v4, "postgres"))?;
     let receiver = Receiver::start(lab.node())?;
     let config = format!(
-        "[metadata.file]\npath = \"{}\"\n[metrics]\nhandlers = [\n\
+        "[metadata.file]\npath = \"{}\"\n[metrics]\nhubble = [\n\
          \"drop:sourceContext=pod|ip;destinationContext=ip;labelsContext=source_workload,destination_pod\",\n\
          \"tcp:sourceEgressContext=workload;labelsContext=destination_ip,traffic_direction\",\n]\n\
          [otlp]\nendpoint = \"{}\"\n[otlp.metrics]\ninterval = \"1s\"\n",

@@ -2,5 +2,6 @@
 
 mod collector;
 mod contexts;
+mod prometheus;
 mod receivers;
 mod schema;

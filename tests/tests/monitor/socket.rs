@@ -392,21 +392,25 @@ fn reader_runs_for_clients_only() -> Result<()> {
     println!("before 1000 clients: {idle} descriptors, {memory} KiB; after: {after:?}");
     assert!(settled.is_ok() && after.1 < memory + SLACK_KIB, "{idle} {memory} {after:?}");
 
-    // It works as before; while the last of the crowd are still being closed, a client may be refused.
-    let listening = || {
-        let client = UnixStream::connect(&served.socket).ok()?;
-        client.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-        let mut byte = [0; 1];
-        let waits = (&client).read(&mut byte).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
-        waits.then_some(client)
-    };
-    let mut client = eventually(TIMEOUT, "a listener", listening)?;
-    client.set_read_timeout(Some(TIMEOUT))?;
-    served.wait_for_listeners(1)?;
-    udp(lab.endpoint("a"), lab.endpoint("b")).run()?;
+    // It works as before. A client waits behind the last of the crowd, and is refused while too many are being closed.
     let mut descriptor = [0; 14];
-    client.read_exact(&mut descriptor)?;
+    let received = || {
+        let mut client = UnixStream::connect(&served.socket).ok()?;
+        client.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+        loop {
+            // A listener gets the next packet; a refused client reads the end.
+            udp(lab.endpoint("a"), lab.endpoint("b")).run().ok()?;
+            match client.read_exact(&mut descriptor) {
+                Ok(()) => return Some(client),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return None,
+            }
+        }
+    };
+    let client = eventually(TIMEOUT, "a payload", received)?;
     assert_eq!(&descriptor[5..13], b"\x07Payload");
+    served.wait_for_listeners(1)?;
+    drop(client);
     assert_eq!(served.eyepiece.stop()?, 0, "{}", served.eyepiece.stderr());
     assert!(!served.socket.exists());
     Ok(())

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 pub use layer::{Arp, Layer};
 
-pub use crate::endpoint::End;
+pub use crate::endpoint::{End, FlowEnd};
 
 use crate::cilium_release::Release;
 use crate::l7::L7;
@@ -478,6 +478,11 @@ impl Flow {
             sock: None,
             metadata: None,
         }
+    }
+
+    /// The source or the destination.
+    pub fn end(&self, end: FlowEnd) -> &End {
+        end.of(&self.source, &self.destination)
     }
 
     /// Metadata of source and destination.

@@ -3,6 +3,7 @@
 use eyepiece_flow::agent_event::{AgentEvent, AgentEventKind, Notification, ServiceAddress};
 use eyepiece_flow::debug_event::DebugEvent;
 use eyepiece_flow::event::{Lost, LostSource};
+use eyepiece_flow::labels::EndLabels;
 use eyepiece_flow::lookup::NameLookup;
 use eyepiece_flow::{debug_text, text};
 
@@ -33,7 +34,8 @@ pub(super) fn lost(lost: &Lost, first: u64, out: &mut Vec<u8>) {
 pub(super) fn debug(event: &DebugEvent, names: &dyn NameLookup, out: &mut Vec<u8>) {
     open_enum(out, 1, event.kind);
     if event.source.endpoint != 0 {
-        flow::end(2, event.source, names.entity(&event.source), false, &[], out);
+        let entity = names.entity(&event.source);
+        flow::end(2, &event.source, entity, EndLabels::of_end(&event.source, entity), out);
     }
     for (field, value) in [(3, event.hash), (4, event.arg1), (5, event.arg2), (6, event.arg3)] {
         wrapped(out, field, value.into());

@@ -1,7 +1,7 @@
 //! Encodes the fields of `flow.Flow`.
 
 use eyepiece_flow::flow::{EVENT_L7, EVENT_SOCK, End, FileInfo, Flow};
-use eyepiece_flow::l7::cluster_name;
+use eyepiece_flow::labels::{EndLabels, Labels};
 use eyepiece_flow::lookup::{EndEntity, FlowEnd, NameLookup, end_entity};
 use eyepiece_flow::metadata::{Emitter, Metadata, Service};
 use eyepiece_flow::{names, summary, text};
@@ -46,11 +46,9 @@ impl Flows<'_> {
         }
         // Only events of packets have flags.
         layers::l4(&flow.l4, 6, kind == TYPE_L3_L4, out);
-        let labels = flow.l7.as_ref().map_or([&[][..]; 2], |l7| [&l7.source_labels, &l7.destination_labels]);
         let ends = [FlowEnd::Source, FlowEnd::Destination].map(|end| end_entity(flow, end, self.names));
-        let is_given = metadata.is_some();
-        end(8, flow.source, ends[0], is_given, labels[0], out);
-        end(9, flow.destination, ends[1], is_given, labels[1], out);
+        end(8, &flow.source, ends[0], EndLabels::of(flow, FlowEnd::Source, ends[0]), out);
+        end(9, &flow.destination, ends[1], EndLabels::of(flow, FlowEnd::Destination, ends[1]), out);
         open_enum(out, 10, kind);
         let node = metadata.map_or("", |metadata| &metadata.node_name);
         text(out, 11, if node.is_empty() { self.node } else { node });
@@ -175,33 +173,16 @@ impl Flows<'_> {
     }
 }
 
-/// Appends an `Endpoint`. Its labels are those of the access-log record, else those of its entity, else that of a reserved
-/// identity, unless the flow was given its metadata (`is_given`).
-pub(super) fn end(
-    field: u32,
-    end: End,
-    entity: Option<EndEntity<'_>>,
-    is_given: bool,
-    labels: &[String],
-    out: &mut Vec<u8>,
-) {
+/// Appends an `Endpoint`.
+pub(super) fn end(field: u32, end: &End, entity: Option<EndEntity<'_>>, labels: EndLabels<'_>, out: &mut Vec<u8>) {
     let metadata = entity.map(|entity| entity.metadata);
-    let (known, cluster) = match entity {
-        Some(entity) if labels.is_empty() || is_given && !entity.labels.is_empty() => {
-            (entity.labels, entity.cluster_name)
-        }
-        _ => (labels, ""),
-    };
     message(out, field, |out| {
         number(out, 1, end.endpoint.into());
         number(out, 2, end.identity.into());
         text(out, 3, metadata.map_or("", |metadata| &metadata.namespace));
-        texts(out, 4, known);
-        if known.is_empty()
-            && !is_given
-            && let Some(label) = names::reserved_identity_label(end.identity)
-        {
-            text(out, 4, label);
+        match labels.labels {
+            Labels::Given(labels) => texts(out, 4, labels),
+            Labels::Reserved(label) => text(out, 4, label.unwrap_or_default()),
         }
         if let Some(metadata) = metadata {
             text(out, 5, &metadata.pod_name);
@@ -212,7 +193,7 @@ pub(super) fn end(
                 });
             }
         }
-        text(out, 7, if cluster.is_empty() { cluster_name(known).unwrap_or_default() } else { cluster });
+        text(out, 7, labels.cluster());
     });
 }
 

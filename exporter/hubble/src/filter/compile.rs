@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use eyepiece_flow::flow::{EVENT_L7, TcpFlags};
+use eyepiece_flow::lookup::FlowEnd;
 use hashbrown::HashSet;
 
 use super::address::Addresses;
@@ -15,7 +16,6 @@ use super::names::NamePrefixes;
 use super::pattern::{Fqdns, NodeNames};
 use super::pattern_budget::PatternBudget;
 use super::selector::Selector;
-use super::side::Side;
 use crate::proto::flow::{FlowFilter, TcpFlags as ProtoTcpFlags, Workload};
 
 /// Filters of a request, both lists together. Clients send a handful; scripts one for each pod.
@@ -140,8 +140,8 @@ impl Fields<'_> {
             self.matchers.push(Matcher::Encrypted(filter.encrypted.contains(&true), filter.encrypted.contains(&false)));
         }
         for (side, field, entries) in [
-            (Side::Source, "source_identity", &filter.source_identity),
-            (Side::Destination, "destination_identity", &filter.destination_identity),
+            (FlowEnd::Source, "source_identity", &filter.source_identity),
+            (FlowEnd::Destination, "destination_identity", &filter.destination_identity),
         ] {
             if self.has_numbers(field, entries)? {
                 self.matchers.push(Matcher::Identity(side, entries.iter().copied().collect()));
@@ -160,8 +160,8 @@ impl Fields<'_> {
 
     fn addresses(&mut self, filter: &FlowFilter) -> Result<(), FilterError> {
         for (side, field, entries) in [
-            (Some(Side::Source), "source_ip", &filter.source_ip),
-            (Some(Side::Destination), "destination_ip", &filter.destination_ip),
+            (Some(FlowEnd::Source), "source_ip", &filter.source_ip),
+            (Some(FlowEnd::Destination), "destination_ip", &filter.destination_ip),
             (None, "source_ip_xlated", &filter.source_ip_xlated),
         ] {
             if !self.has_texts(field, entries)? {
@@ -180,16 +180,16 @@ impl Fields<'_> {
     /// Compiles names of pods, workloads and services.
     fn names(&mut self, filter: &FlowFilter) -> Result<(), FilterError> {
         for (side, field, entries) in [
-            (Side::Source, "source_pod", &filter.source_pod),
-            (Side::Destination, "destination_pod", &filter.destination_pod),
+            (FlowEnd::Source, "source_pod", &filter.source_pod),
+            (FlowEnd::Destination, "destination_pod", &filter.destination_pod),
         ] {
             if self.has_texts(field, entries)? {
                 self.matchers.push(Matcher::Pod(side, names(field, "", entries)?));
             }
         }
         for (side, field, entries) in [
-            (Side::Source, "source_workload", &filter.source_workload),
-            (Side::Destination, "destination_workload", &filter.destination_workload),
+            (FlowEnd::Source, "source_workload", &filter.source_workload),
+            (FlowEnd::Destination, "destination_workload", &filter.destination_workload),
         ] {
             if self.has(field, entries, |entry: &Workload| entry.name.len() + entry.kind.len())? {
                 let entries = entries.iter().map(|entry| (entry.name.clone(), entry.kind.clone()));
@@ -197,9 +197,9 @@ impl Fields<'_> {
             }
         }
         for (side, field, start, entries) in [
-            (Side::Source, "source_service", "invalid source service filter: ", &filter.source_service),
+            (FlowEnd::Source, "source_service", "invalid source service filter: ", &filter.source_service),
             (
-                Side::Destination,
+                FlowEnd::Destination,
                 "destination_service",
                 "invalid destination service filter: ",
                 &filter.destination_service,
@@ -215,8 +215,8 @@ impl Fields<'_> {
     /// Compiles patterns of DNS names.
     fn patterns(&mut self, filter: &FlowFilter) -> Result<(), FilterError> {
         for (side, field, entries) in [
-            (Side::Source, "source_fqdn", &filter.source_fqdn),
-            (Side::Destination, "destination_fqdn", &filter.destination_fqdn),
+            (FlowEnd::Source, "source_fqdn", &filter.source_fqdn),
+            (FlowEnd::Destination, "destination_fqdn", &filter.destination_fqdn),
         ] {
             if self.has_texts(field, entries)? {
                 let fqdns = Fqdns::new(entries, &mut self.compiler.patterns);
@@ -233,9 +233,9 @@ impl Fields<'_> {
 
     fn labels(&mut self, filter: &FlowFilter) -> Result<(), FilterError> {
         for (side, field, start, entries) in [
-            (Some(Side::Source), "source_label", "invalid source label filter: ", &filter.source_label),
+            (Some(FlowEnd::Source), "source_label", "invalid source label filter: ", &filter.source_label),
             (
-                Some(Side::Destination),
+                Some(FlowEnd::Destination),
                 "destination_label",
                 "invalid destination label filter: ",
                 &filter.destination_label,
@@ -256,8 +256,8 @@ impl Fields<'_> {
 
     fn ports(&mut self, filter: &FlowFilter) -> Result<(), FilterError> {
         for (side, field, start, entries) in [
-            (Side::Source, "source_port", "invalid source port filter: ", &filter.source_port),
-            (Side::Destination, "destination_port", "invalid destination port filter: ", &filter.destination_port),
+            (FlowEnd::Source, "source_port", "invalid source port filter: ", &filter.source_port),
+            (FlowEnd::Destination, "destination_port", "invalid destination port filter: ", &filter.destination_port),
         ] {
             if self.has_texts(field, entries)? {
                 let ports: Vec<u16> = collect(field, start, entries, port)?;
@@ -312,8 +312,8 @@ impl Fields<'_> {
             self.matchers.push(Matcher::NodeName(field_error("node_name", "", names)?));
         }
         for (side, field, entries) in [
-            (Side::Source, "source_cluster_name", &filter.source_cluster_name),
-            (Side::Destination, "destination_cluster_name", &filter.destination_cluster_name),
+            (FlowEnd::Source, "source_cluster_name", &filter.source_cluster_name),
+            (FlowEnd::Destination, "destination_cluster_name", &filter.destination_cluster_name),
         ] {
             if self.has_texts(field, entries)? {
                 let error = "invalid filter, name must not be empty".to_owned();

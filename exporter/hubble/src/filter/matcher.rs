@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use eyepiece_flow::flow::{EVENT_L7, EVENT_SOCK, Flow, L4, Verdict};
 use eyepiece_flow::l7::{Http, L7Record};
+use eyepiece_flow::labels::{EndLabels, Labels};
 use eyepiece_flow::lookup::{FlowEnd, NameLookup, end_entity};
 use eyepiece_flow::metadata::Workload;
 use eyepiece_flow::record::Observed;
@@ -15,11 +16,9 @@ use super::cel::{EvaluationState, Programs};
 use super::context::Context;
 use super::expression::Regex;
 use super::http::{StatusCodes, path, same_fold};
-use super::label::Labels;
 use super::names::NamePrefixes;
 use super::pattern::{Fqdns, NodeNames};
 use super::selector::Selector;
-use super::side::Side;
 
 /// Monitor message type of agent events.
 const EVENT_AGENT: i32 = 130;
@@ -39,19 +38,19 @@ pub(super) enum Matcher {
     Reply(bool, bool),
     /// Matches encrypted packets, matches others.
     Encrypted(bool, bool),
-    Identity(Side, HashSet<u32>),
+    Identity(FlowEnd, HashSet<u32>),
     Protocol(Protocols),
-    Address(Side, Addresses),
+    Address(FlowEnd, Addresses),
     AddressTranslated(Addresses),
-    Pod(Side, NamePrefixes),
-    Service(Side, NamePrefixes),
-    Workload(Side, Vec<(String, String)>),
-    Cluster(Side, HashSet<String>),
-    Fqdn(Side, Fqdns),
+    Pod(FlowEnd, NamePrefixes),
+    Service(FlowEnd, NamePrefixes),
+    Workload(FlowEnd, Vec<(String, String)>),
+    Cluster(FlowEnd, HashSet<String>),
+    Fqdn(FlowEnd, Fqdns),
     DnsQuery(Regex),
-    Label(Side, Vec<Selector>),
+    Label(FlowEnd, Vec<Selector>),
     NodeLabel(Vec<Selector>),
-    Port(Side, HashSet<u16>),
+    Port(FlowEnd, HashSet<u16>),
     HttpStatus(StatusCodes),
     HttpMethod(Vec<String>),
     HttpPath(Regex),
@@ -203,10 +202,10 @@ impl Matcher {
                 flow.ip.and_then(|ip| ip.source_translated).is_some_and(|address| addresses.contains(address))
             }
             Self::Label(side, selectors) => {
-                let labels = Labels::of(flow, *side, context.names);
+                let labels = end_labels(flow, *side, context.names).labels;
                 selectors.iter().any(|selector| selector.matches(labels))
             }
-            Self::Cluster(side, names) => names.contains(cluster(flow, *side, context.names)),
+            Self::Cluster(side, names) => names.contains(end_labels(flow, *side, context.names).cluster()),
             Self::Port(side, ports) => {
                 flow.l4.ports().is_some_and(|(source, destination)| ports.contains(&side.of(source, destination)))
             }
@@ -256,7 +255,7 @@ impl Matcher {
 
     /// Matches fields of metadata, or of entities.
     fn metadata(&self, flow: &Flow, lookup: &dyn NameLookup) -> bool {
-        let end = |side: &Side| end_entity(flow, side.of(FlowEnd::Source, FlowEnd::Destination), lookup);
+        let end = |end: &FlowEnd| end_entity(flow, *end, lookup);
         match self {
             Self::Pod(side, names) => {
                 end(side).is_some_and(|end| names.contains(&end.metadata.namespace, &end.metadata.pod_name))
@@ -285,7 +284,7 @@ impl Matcher {
 }
 
 /// Returns the address of a source or destination, if it is known.
-fn address(flow: &Flow, side: Side) -> Option<IpAddr> {
+fn address(flow: &Flow, side: FlowEnd) -> Option<IpAddr> {
     let ip = flow.ip?;
     let missing = side.of(flow.no_source_address, flow.no_destination_address);
     (!missing).then(|| side.of(ip.source, ip.destination))
@@ -299,13 +298,9 @@ fn tcp_flags(flow: &Flow) -> Option<u16> {
     }
 }
 
-/// Returns the cluster of a source or destination, from the metadata or its labels; empty if unknown.
-fn cluster<'a>(flow: &'a Flow, side: Side, names: &'a dyn NameLookup) -> &'a str {
-    let end = end_entity(flow, side.of(FlowEnd::Source, FlowEnd::Destination), names);
-    match end.map(|end| end.cluster_name) {
-        Some(name) if !name.is_empty() && (flow.metadata.is_some() || flow.l7.is_none()) => name,
-        _ => Labels::of(flow, side, names).cluster(),
-    }
+/// Returns the labels of a source or destination, and their cluster.
+fn end_labels<'a>(flow: &'a Flow, end: FlowEnd, names: &'a dyn NameLookup) -> EndLabels<'a> {
+    EndLabels::of(flow, end, end_entity(flow, end, names))
 }
 
 /// Returns the number in Hubble's `flow.IPVersion`.

@@ -17,7 +17,6 @@ mod names;
 mod pattern;
 mod pattern_budget;
 mod selector;
-mod side;
 
 pub use compile::{MAX_ENTRIES, MAX_FILTERS};
 pub use context::{Context, CpuClock, no_clock};

@@ -1,6 +1,9 @@
 //! Kubernetes' label selectors, with the sources of Cilium's labels before the keys: `k8s:app in (a, b), !reserved:host`.
 
-use super::label::{Labels, UNSPECIFIED};
+use eyepiece_flow::labels::Labels;
+
+use super::label;
+use super::label::UNSPECIFIED;
 
 /// Source of keys that match labels of every source.
 const ANY_SOURCE: &str = "any";
@@ -36,7 +39,7 @@ enum Test {
 impl Selector {
     pub(super) fn matches(&self, labels: Labels<'_>) -> bool {
         self.0.iter().all(|requirement| {
-            let value = labels.value(requirement.source.as_deref(), &requirement.key);
+            let value = label::value(labels, requirement.source.as_deref(), &requirement.key);
             let is_one_of = |values: &[String]| value.is_some_and(|value| values.iter().any(|one| one == value));
             let number = || value.and_then(|value| value.parse::<i64>().ok());
             match &requirement.test {

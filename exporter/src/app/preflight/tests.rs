@@ -7,7 +7,7 @@ use eyepiece_config::{Enabled, Listen, Secret, Settings, SourceKind};
 use rcgen::{CertificateParams, KeyPair};
 
 use super::{check, warnings};
-use crate::app::hubble;
+use crate::app::certificates::Certificates;
 use crate::source::datapath::lock;
 
 /// The problems, each as its text.
@@ -172,8 +172,9 @@ fn server_error_names_key_of_file() {
         (settings.hubble.tls.cert, settings.hubble.tls.key) = (at("cert"), at("key"));
         let client_ca = if name == "ca" { "missing" } else { "cert" };
         settings.hubble.tls.client_ca = Some(folder.path().join(client_ca));
-        let error = hubble::certificates(&settings).unwrap().check().unwrap_err();
-        assert_eq!(hubble::certificate_error(&settings, &error).key, expected);
+        let certificates = Certificates::of_hubble(&settings);
+        let error = certificates.files().unwrap().check().unwrap_err();
+        assert_eq!(certificates.error(&error).key, expected);
     }
 }
 

@@ -1,16 +1,18 @@
-//! Encodes metrics as OTLP requests: cumulative sums, split below the receivers' size limit.
+//! Encodes metrics as OTLP requests: cumulative sums and histograms, split below the receivers' size limit.
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, number_data_point,
+    AggregationTemporality, Exemplar, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics,
+    ScopeMetrics, Sum, exemplar, number_data_point,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
 use super::typed;
-use crate::pipeline::metrics::{Resolved, Series};
+use crate::pipeline::metrics;
+use crate::pipeline::metrics::{DURATION_BOUNDS, HistogramValue, Resolved, Series, SeriesValue};
 
 /// The most bytes of an encoded request: receivers usually accept 4 MiB, and permanently refuse a larger request.
 pub const MAX_REQUEST: usize = 3 << 20;
@@ -62,14 +64,14 @@ impl<'a> Split<'a> {
         Self { resource, limit, base, size: base, metrics: Vec::new(), done: Encoded::default() }
     }
 
-    fn push(&mut self, metric: &Resolved, point: NumberDataPoint) {
+    fn push(&mut self, metric: &Resolved, point: Point) {
         let point_size = point.encoded_len() + NESTED;
         let open = self.metrics.last().is_some_and(|last| last.name == metric.name);
         if open && self.size + point_size <= self.limit {
             self.put(point, point_size);
             return;
         }
-        let head = empty_metric(metric);
+        let head = empty_metric(metric, &point);
         // The nested sum has a tag and a length as well.
         let head_size = head.encoded_len() + 2 * NESTED;
         if self.base + head_size + point_size > self.limit {
@@ -84,12 +86,15 @@ impl<'a> Split<'a> {
         self.put(point, point_size);
     }
 
-    fn put(&mut self, point: NumberDataPoint, size: usize) {
-        if let Some(Data::Sum(sum)) = self.metrics.last_mut().and_then(|metric| metric.data.as_mut()) {
-            sum.data_points.push(point);
-            self.size += size;
-            self.done.points += 1;
+    fn put(&mut self, point: Point, size: usize) {
+        match (self.metrics.last_mut().and_then(|metric| metric.data.as_mut()), point) {
+            (Some(Data::Sum(sum)), Point::Number(point)) => sum.data_points.push(point),
+            (Some(Data::Histogram(histogram)), Point::Histogram(point)) => histogram.data_points.push(point),
+            // All points of a metric are of one kind.
+            _ => return,
         }
+        self.size += size;
+        self.done.points += 1;
     }
 
     fn flush(&mut self) {
@@ -117,21 +122,38 @@ fn request(resource: &Resource, metrics: Vec<Metric>) -> ExportMetricsServiceReq
     ExportMetricsServiceRequest { resource_metrics: vec![resource_metrics] }
 }
 
-fn empty_metric(metric: &Resolved) -> Metric {
+/// A point of a sum or a histogram.
+enum Point {
+    Number(NumberDataPoint),
+    Histogram(HistogramDataPoint),
+}
+
+impl Point {
+    fn encoded_len(&self) -> usize {
+        match self {
+            Self::Number(point) => point.encoded_len(),
+            Self::Histogram(point) => point.encoded_len(),
+        }
+    }
+}
+
+/// A metric for points of the kind of `point`.
+fn empty_metric(metric: &Resolved, point: &Point) -> Metric {
+    let aggregation_temporality = AggregationTemporality::Cumulative.into();
+    let data = match point {
+        Point::Number(_) => Data::Sum(Sum { data_points: Vec::new(), aggregation_temporality, is_monotonic: true }),
+        Point::Histogram(_) => Data::Histogram(Histogram { data_points: Vec::new(), aggregation_temporality }),
+    };
     Metric {
         name: metric.name.to_owned(),
         description: metric.description.to_owned(),
         unit: metric.unit.to_owned(),
         metadata: Vec::new(),
-        data: Some(Data::Sum(Sum {
-            data_points: Vec::new(),
-            aggregation_temporality: AggregationTemporality::Cumulative.into(),
-            is_monotonic: true,
-        })),
+        data: Some(data),
     }
 }
 
-fn point(series: &Series, time: u64) -> NumberDataPoint {
+fn point(series: &Series, time: u64) -> Point {
     // An empty text is left out: Prometheus treats such a label as absent.
     let known = series.attributes.iter().filter(|(_, text)| !text.is_empty());
     let value = |key: &str, text: &String| match typed::number(key, text) {
@@ -143,16 +165,46 @@ fn point(series: &Series, time: u64) -> NumberDataPoint {
         let name = eyepiece_semconv::attribute::OTEL_METRIC_OVERFLOW;
         attributes.push(attribute(name, any_value::Value::BoolValue(true)));
     }
-    // OTLP's integers are signed; our sums never get that large.
-    let value = i64::try_from(series.value).unwrap_or(i64::MAX);
-    NumberDataPoint {
-        attributes,
-        // A series cannot start after it is exported, even if the wall clock went back.
-        start_time_unix_nano: series.start.min(time),
-        time_unix_nano: time,
-        value: Some(number_data_point::Value::AsInt(value)),
-        ..NumberDataPoint::default()
+    // A series cannot start after it is exported, even if the wall clock went back.
+    let (start_time_unix_nano, time_unix_nano) = (series.start.min(time), time);
+    match &series.value {
+        SeriesValue::Sum(sum, latest) => Point::Number(NumberDataPoint {
+            attributes,
+            start_time_unix_nano,
+            time_unix_nano,
+            // OTLP's integers are signed; our sums never get that large.
+            value: Some(number_data_point::Value::AsInt(i64::try_from(*sum).unwrap_or(i64::MAX))),
+            exemplars: latest.iter().filter_map(exemplar).collect(),
+            ..NumberDataPoint::default()
+        }),
+        SeriesValue::Histogram(histogram) => {
+            let HistogramValue { sum_ns, buckets, exemplars } = &**histogram;
+            Point::Histogram(HistogramDataPoint {
+                attributes,
+                start_time_unix_nano,
+                time_unix_nano,
+                count: series.value.count(),
+                sum: Some(*sum_ns as f64 / 1e9),
+                bucket_counts: buckets.to_vec(),
+                explicit_bounds: DURATION_BOUNDS.to_vec(),
+                exemplars: exemplars.iter().flatten().filter_map(exemplar).collect(),
+                ..HistogramDataPoint::default()
+            })
+        }
     }
+}
+
+/// `None` for one whose trace id is no W3C trace id: OTLP has no other.
+fn exemplar(exemplar: &metrics::Exemplar) -> Option<Exemplar> {
+    let is_hex = exemplar.trace_id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = u128::from_str_radix(&exemplar.trace_id, 16).ok();
+    let id = id.filter(|id| *id != 0 && is_hex && exemplar.trace_id.len() == 32)?;
+    Some(Exemplar {
+        time_unix_nano: exemplar.time,
+        trace_id: id.to_be_bytes().to_vec(),
+        value: Some(exemplar::Value::AsDouble(exemplar.value)),
+        ..Exemplar::default()
+    })
 }
 
 fn attribute(key: &str, value: any_value::Value) -> KeyValue {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::pipeline::metrics::Resolved;
+use crate::pipeline::metrics::{Resolved, SeriesValue};
 
 /// Formats all series as a table. Empty without a series.
 pub fn table(metrics: &[Resolved]) -> String {
@@ -10,10 +10,20 @@ pub fn table(metrics: &[Resolved]) -> String {
     for metric in metrics {
         for series in &metric.series {
             let known = series.attributes.iter().filter(|(_, value)| !value.is_empty());
-            let attributes: Vec<_> = known.map(|(name, value)| format!("{name}={value}")).collect();
-            let attributes = if series.overflow { "(all others)".to_owned() } else { attributes.join(" ") };
+            let mut attributes: Vec<_> = known.map(|(name, value)| format!("{name}={value}")).collect();
+            if series.overflow {
+                attributes.push("(all others)".to_owned());
+            }
+            let value = match &series.value {
+                SeriesValue::Sum(sum, _) => sum.to_string(),
+                SeriesValue::Histogram(histogram) => {
+                    attributes.push(format!("({} in all)", series.value.count()));
+                    format!("{:.3}", histogram.sum_ns as f64 / 1e9)
+                }
+            };
+            let attributes = attributes.join(" ");
             // Writing to a String cannot fail.
-            if writeln!(text, "{:<24} {:>14} {:<8} {attributes}", metric.name, series.value, metric.unit).is_err() {
+            if writeln!(text, "{:<24} {value:>14} {:<8} {attributes}", metric.name, metric.unit).is_err() {
                 return text;
             }
         }
@@ -24,11 +34,11 @@ pub fn table(metrics: &[Resolved]) -> String {
 #[cfg(test)]
 mod tests {
     use super::table;
-    use crate::pipeline::metrics::{Resolved, Series};
+    use crate::pipeline::metrics::{HistogramValue, Resolved, Series, SeriesValue};
 
     #[test]
     fn each_series_is_a_line() {
-        let series = |attributes, overflow| Series { attributes, overflow, start: 0, value: 7 };
+        let series = |attributes, overflow| Series { attributes, overflow, start: 0, value: SeriesValue::Sum(7, None) };
         let metrics = [Resolved {
             name: "m",
             unit: "By",
@@ -42,5 +52,12 @@ mod tests {
         let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(lines, ["m 7 By a=x b=y", "m 7 By (all others)"]);
         assert_eq!(table(&[]), "");
+        let mut buckets = [0; 12];
+        buckets[3] = 5;
+        let histogram = HistogramValue { sum_ns: 1_234_567_890, buckets, exemplars: Default::default() };
+        let value = SeriesValue::Histogram(Box::new(histogram));
+        let series = vec![Series { value, ..series(vec![("a", "x".to_owned())], false) }];
+        let text = table(&[Resolved { name: "d", unit: "s", description: "", series }]);
+        assert_eq!(text.split_whitespace().collect::<Vec<_>>().join(" "), "d 1.235 s a=x (5 in all)");
     }
 }

@@ -10,15 +10,18 @@ use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::node_dedup::{EndKind, once_per_node};
 use eyepiece_wire::{Hook, InterfaceKind};
 
-use super::context::Context;
 use super::detail::{TransportDetail, flow_word, totals_word};
-use super::ends::{ContextLabels, Projection, Value};
+use super::handlers::Handlers;
+use super::l7_metrics::{L7Context, L7Metrics};
 use super::labels::{self, Labels, PackedLabels};
-use super::metric_contexts::{Contexts, EndContexts, LabelSet, MetricContexts};
+use super::metric_contexts::Contexts;
+use super::packet_metrics::{PacketMetric, PacketSelector};
+use super::points::{metric, points, without_contexts, without_ends};
 use super::series::{SeriesLeases, Slot, Table};
-use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, PointNames, Snapshot};
-use super::view::{Members, SeriesKey, Tables, View, interface_name};
-use crate::metadata::NameSnapshot;
+use super::series_key::SeriesKey;
+use super::snapshot::{Metric, MetricKind, Occupancy, Point, PointNames, Snapshot};
+use super::view::{Tables, View, ViewMetric, interface_name};
+use crate::metadata::{NameSnapshot, WantedTexts};
 
 /// Default limit of a metric's series: that of OpenTelemetry's SDKs.
 pub const MAX_SERIES: usize = 2000;
@@ -35,8 +38,8 @@ const PLANS: std::ops::RangeInclusive<usize> = 1024..=65_536;
 /// Settings of the aggregation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Contexts of each metric.
-    pub contexts: MetricContexts,
+    /// The handlers in use.
+    pub handlers: Handlers,
     /// Series of a metric beside its overflow series.
     pub max_series: usize,
     /// A series that has not grown for this long is removed. Zero stands for never.
@@ -50,7 +53,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            contexts: MetricContexts::default(),
+            handlers: Handlers::default(),
             max_series: MAX_SERIES,
             idle_expiry: IDLE_EXPIRY,
             gone_expiry: GONE_EXPIRY,
@@ -70,6 +73,7 @@ pub struct Aggregation {
     config: Config,
     views: Vec<View>,
     tables: Tables,
+    l7: L7Metrics,
     lost: [Option<Slot>; LOST_SOURCES.len()],
 }
 
@@ -83,9 +87,13 @@ impl Aggregation {
         let interfaces = Table::new(config.max_series);
         let (symbols, names) = (Symbols::default(), Arc::default());
         let (drop, flows, tcp, io) = (table(), table(), table(), table());
-        let tables = Tables { symbols, names, now: start, drop, flows, tcp, io, interfaces };
-        let views = views(&config);
-        Self { config, views, tables, lost: [None; LOST_SOURCES.len()] }
+        let selector = PacketSelector::new(&config.handlers);
+        let packets = PacketMetric::ALL.map(|_| table());
+        let tables = Tables { symbols, names, now: start, drop, flows, tcp, io, interfaces, selector, packets };
+        let wanted = config.handlers.wanted_texts();
+        let l7 = L7Metrics::new(&config.handlers, &wanted, config.max_series);
+        let views = views(&config, &wanted);
+        Self { config, views, tables, l7, lost: [None; LOST_SOURCES.len()] }
     }
 
     /// Sets the table that has the names of ends.
@@ -114,8 +122,13 @@ impl Aggregation {
         if self.config.flow_detail != FlowDetail::Ends && here != (0, 0) {
             labels.carrier = flow_word(self.config.flow_detail, flow);
         }
+        let selected = self.tables.selector.select(flow, &self.tables.names);
         for view in &mut self.views {
-            view.count(&mut self.tables, flow, labels, here);
+            view.count(&mut self.tables, flow, labels, here, selected);
+        }
+        if let Some(l7) = &flow.l7 {
+            let Tables { symbols, names, now, .. } = &self.tables;
+            self.l7.count(flow, l7, L7Context { symbols, names, now: *now });
         }
     }
 
@@ -169,7 +182,7 @@ impl Aggregation {
         }
         let before = |time: Duration| now.saturating_sub(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         let (idle, gone) = (before(idle_expiry), before(gone_expiry.min(idle_expiry)));
-        let Tables { names, drop, flows, tcp, io, interfaces, .. } = &mut self.tables;
+        let Tables { names, drop, flows, tcp, io, interfaces, packets, .. } = &mut self.tables;
         let links = names.links();
         let mut has_expired = interfaces.expire(idle, gone, |key, _| {
             labels::interface_id(key).is_none_or(|(ifindex, generation)| {
@@ -179,6 +192,9 @@ impl Aggregation {
         let is_gone = |_, names: &SeriesLeases| names.iter().flatten().any(|name| name.is_gone());
         for table in [drop, flows, tcp, io] {
             has_expired |= table.expire(idle, gone, is_gone);
+        }
+        for table in packets.iter_mut().chain(self.l7.tables_mut()) {
+            table.expire(idle, gone, is_gone);
         }
         if has_expired {
             // Their slots are reused, and keys of the overflow may get a slot.
@@ -210,53 +226,75 @@ impl Aggregation {
         });
     }
 
-    /// Returns how full the tables are.
-    pub fn occupancy(&self) -> [Occupancy; 5] {
-        let Tables { drop, flows, tcp, io, interfaces, .. } = &self.tables;
-        [
-            occupancy(MetricKind::Drop, drop),
-            occupancy(MetricKind::FlowsProcessed, flows),
-            occupancy(MetricKind::TcpFlags, tcp),
-            occupancy(MetricKind::FlowIo, io),
-            occupancy(MetricKind::InterfaceIo, interfaces),
-        ]
+    /// Returns how full the tables of the metrics in use are.
+    pub fn occupancy(&self) -> Vec<Occupancy> {
+        let Tables { interfaces, .. } = &self.tables;
+        let of_flows = self.tables().map(|(kind, table)| occupancy(kind, table));
+        of_flows.chain([occupancy(MetricKind::InterfaceIo, interfaces)]).collect()
+    }
+
+    /// The tables of the metrics in use, but those of interfaces.
+    fn tables(&self) -> impl Iterator<Item = (MetricKind, &Table<SeriesKey>)> {
+        let Tables { drop, flows, tcp, io, packets, .. } = &self.tables;
+        let Handlers { drop: of_drop, flow, tcp: of_tcp, .. } = &self.config.handlers;
+        let counters = [
+            (MetricKind::Drop, drop, of_drop.is_some()),
+            (MetricKind::FlowsProcessed, flows, flow.is_some()),
+            (MetricKind::TcpFlags, tcp, of_tcp.is_some()),
+            (MetricKind::FlowIo, io, true),
+        ];
+        let of_packets = PacketMetric::ALL.into_iter().zip(packets);
+        let of_packets =
+            of_packets.map(|(metric, table)| (metric.kind(), table, metric.contexts(&self.config.handlers).is_some()));
+        let in_use = counters.into_iter().chain(of_packets).filter(|(.., is_in_use)| *is_in_use);
+        in_use.map(|(kind, table, _)| (kind, table)).chain(self.l7.tables())
     }
 
     /// Returns all series.
     pub fn snapshot(&self, now: u64) -> Snapshot {
         use MetricKind::{Drop, FlowIo, FlowPackets, FlowsProcessed, InterfaceIo, InterfacePackets, TcpFlags};
-        let contexts = &self.config.contexts;
-        let Tables { drop, flows, tcp, io, .. } = &self.tables;
-        let first: fn(&Slot) -> u64 = |slot| slot.first;
-        let second: fn(&Slot) -> u64 = |slot| slot.second;
+        let handlers = &self.config.handlers;
+        let Tables { drop, flows, tcp, io, packets, .. } = &self.tables;
+        let first: fn(u32, &Slot) -> u64 = |_, slot| slot.first;
+        let second: fn(u32, &Slot) -> u64 = |_, slot| slot.second;
         let ends: fn(u64) -> Labels = |labels| Labels::Ends(TransportDetail::of(labels));
-        let mut metrics = vec![
-            metric(Drop, &contexts.drop, drop, first, labels::drop_of),
-            metric(FlowsProcessed, &contexts.flows, flows, first, labels::flow_of),
-            metric(TcpFlags, &contexts.tcp, tcp, first, labels::tcp_of),
-            metric(FlowIo, &contexts.io, io, second, ends),
-            metric(FlowPackets, &contexts.io, io, first, ends),
+        let counters: [(_, _, _, fn(u64) -> Labels); 3] = [
+            (Drop, &handlers.drop, drop, labels::drop_of),
+            (FlowsProcessed, &handlers.flow, flows, labels::flow_of),
+            (TcpFlags, &handlers.tcp, tcp, labels::tcp_of),
+        ];
+        let counters = counters
+            .into_iter()
+            .filter_map(|(kind, contexts, table, labels)| Some(metric(kind, contexts.as_ref()?, table, first, labels)));
+        let of_packets = PacketMetric::ALL.into_iter().zip(packets).filter_map(|(packet_metric, table)| {
+            let contexts = packet_metric.contexts(handlers)?;
+            Some(metric(packet_metric.kind(), contexts, table, first, |labels| packet_metric.unpack(labels)))
+        });
+        let mut metrics: Vec<_> = counters.chain(of_packets).chain(self.l7.sums()).collect();
+        metrics.extend([
+            metric(FlowIo, &handlers.flow_io, io, second, ends),
+            metric(FlowPackets, &handlers.flow_io, io, first, ends),
             self.interface_metric(InterfaceIo, second),
             self.interface_metric(InterfacePackets, first),
             self.lost_metric(),
-        ];
+        ]);
         metrics.retain(|metric| !metric.points.is_empty());
-        Snapshot { time: now, metrics, names: self.names() }
+        let durations = self.l7.durations().filter(|metric| !metric.points.is_empty());
+        Snapshot { time: now, metrics, durations, names: self.names() }
     }
 
     /// The names that series refer to.
     fn names(&self) -> PointNames {
-        let Tables { drop, flows, tcp, io, interfaces, .. } = &self.tables;
-        let ends = [drop, flows, tcp, io].into_iter().flat_map(Table::names);
+        let ends = self.tables().flat_map(|(_, table)| table.names());
         let ends = ends.flat_map(|(_, names)| names.iter().flatten().map(Arc::clone));
-        let interfaces = interfaces.names().filter_map(|(key, [name, ..])| {
+        let interfaces = self.tables.interfaces.names().filter_map(|(key, [name, ..])| {
             let (id, name) = (labels::interface_id(key), name.as_ref());
             id.zip(name.map(Arc::clone))
         });
         PointNames { ends: ends.collect(), interfaces: interfaces.collect() }
     }
 
-    fn interface_metric(&self, kind: MetricKind, value: fn(&Slot) -> u64) -> Metric {
+    fn interface_metric(&self, kind: MetricKind, value: fn(u32, &Slot) -> u64) -> Metric {
         let points = points(&self.tables.interfaces, value, |key| without_ends(labels::interface_of(key)));
         without_contexts(kind, points)
     }
@@ -273,88 +311,45 @@ impl Aggregation {
     }
 }
 
-fn metric(
-    kind: MetricKind,
-    contexts: &Contexts,
-    table: &Table<SeriesKey>,
-    value: fn(&Slot) -> u64,
-    labels: fn(u64) -> Labels,
-) -> Metric {
-    let points = points(table, value, |key| {
-        let ([source, destination], context) = key.values();
-        Identity::Series { source, destination, context, labels: labels(key.labels) }
-    });
-    let Contexts { source, destination, labels } = contexts;
-    Metric { kind, source: end_label(source), destination: end_label(destination), labels: *labels, points }
-}
-
-fn without_contexts(kind: MetricKind, points: Vec<Point>) -> Metric {
-    Metric { kind, source: EndLabel::Absent, destination: EndLabel::Absent, labels: LabelSet::default(), points }
-}
-
-fn points<K: Copy + Eq + std::hash::Hash>(
-    table: &Table<K>,
-    value: fn(&Slot) -> u64,
-    identity: impl Fn(K) -> Identity,
-) -> Vec<Point> {
-    let point = |slot: Slot, identity| Point { start: slot.start, value: value(&slot), identity };
-    let overflow = table.overflow().map(|slot| point(slot, Identity::Overflow));
-    table.iter().map(|(key, slot)| point(slot, identity(key))).chain(overflow).collect()
-}
-
-fn without_ends(labels: Labels) -> Identity {
-    let context = ContextLabels::default();
-    Identity::Series { source: Value::None, destination: Value::None, context, labels }
-}
-
-fn end_label(contexts: &EndContexts) -> EndLabel {
-    let mut present = contexts.all().filter(|context| !context.is_absent());
-    if contexts.is_absent() {
-        EndLabel::Absent
-    } else if present.all(Context::is_address) {
-        EndLabel::Address
-    } else {
-        EndLabel::Name
-    }
-}
-
 fn occupancy<K: Copy + Eq + std::hash::Hash>(kind: MetricKind, table: &Table<K>) -> Occupancy {
     let (overflowed, expired) = table.history();
     Occupancy { kind, series: table.len(), overflowed, expired }
 }
 
 /// Builds as few views as the contexts allow: each costs a look-up for each flow.
-fn views(config: &Config) -> Vec<View> {
-    type Join = fn(&mut Members, Projection);
-    let contexts = &config.contexts;
-    let joins: [(&Contexts, Join); 4] = [
-        (&contexts.drop, |members, member| members.drop = Some(member)),
-        (&contexts.flows, |members, member| members.flows = Some(member)),
-        (&contexts.tcp, |members, member| members.tcp = Some(member)),
-        (&contexts.io, |members, member| members.io = Some(member)),
+fn views(config: &Config, wanted: &WantedTexts) -> Vec<View> {
+    let handlers = &config.handlers;
+    let counters = [
+        (ViewMetric::Drop, handlers.drop.as_ref()),
+        (ViewMetric::Flows, handlers.flow.as_ref()),
+        (ViewMetric::Tcp, handlers.tcp.as_ref()),
+        (ViewMetric::Io, Some(&handlers.flow_io)),
     ];
-    let mut joins = joins;
+    let of_packets = PacketMetric::ALL.map(|metric| (ViewMetric::Packets(metric), metric.contexts(handlers)));
+    let all = counters.into_iter().chain(of_packets);
+    let mut metrics: Vec<(ViewMetric, &Contexts)> =
+        all.filter_map(|(metric, contexts)| Some((metric, contexts?))).collect();
     // Those with all labels first: the others may join their views.
-    joins.sort_by_key(|(Contexts { source, destination, labels }, _)| {
+    metrics.sort_by_key(|(_, Contexts { source, destination, labels })| {
         u8::from(source.is_absent()) + u8::from(destination.is_absent()) + u8::from(labels.is_empty())
     });
     let capacity = config.max_series.saturating_mul(PLANS_PER_SERIES).clamp(*PLANS.start(), *PLANS.end());
-    let wanted = contexts.wanted_texts();
     let mut views: Vec<View> = Vec::new();
-    for (contexts, join) in joins {
+    for (metric, contexts) in metrics {
         let found = views.iter_mut().find_map(|view| view.member(contexts).map(|member| (view, member)));
         if let Some((view, member)) = found {
-            join(&mut view.members, member);
+            view.members.add(metric, member);
             continue;
         }
-        let mut view = View::new(contexts.clone(), &wanted, capacity);
+        let mut view = View::new(contexts.clone(), wanted, capacity);
         if let Some(member) = view.member(contexts) {
-            join(&mut view.members, member);
+            view.members.add(metric, member);
         }
         views.push(view);
     }
-    // Each flow is looked up there.
-    if let Some(view) = views.iter_mut().find(|view| view.members.flows.is_some()) {
+    // Each flow is looked up there, by its handlers' metrics already if there is one of all flows.
+    let place = views.iter().position(|view| view.members.flows.is_some()).unwrap_or(0);
+    if let Some(view) = views.get_mut(place) {
         view.members.interfaces = true;
     }
     views

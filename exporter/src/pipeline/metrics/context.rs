@@ -99,7 +99,7 @@ impl Context {
     ) -> (PackedValue, Option<Lease>) {
         for identifier in self.identifiers() {
             let text = match identifier {
-                Identifier::ReservedIdentity => reserved_label(&entity.metadata.labels).map(Cow::Borrowed),
+                Identifier::ReservedIdentity => reserved_label(entity.labels).map(Cow::Borrowed),
                 identifier => context_names::text(*identifier, entity),
             };
             if let Some(text) = text {

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use eyepiece_flow::flow::{Direction, End, Flow};
 use eyepiece_flow::interner::{Lease, Symbol, Symbols};
-use eyepiece_flow::lookup::{FlowEnd, NoLookup, end_entity};
+use eyepiece_flow::lookup::{EndEntity, FlowEnd};
 
 use super::context::Context;
 use super::ends::{PackedAddress, PackedEnd, PackedValue};
-use super::metric_contexts::{Contexts, EndContexts};
+use super::metric_contexts::{EndContexts, LabelSet};
 use crate::metadata::context_names::ContextNames;
 use crate::metadata::entity_labels::EntityLabels;
 use crate::metadata::{NameSnapshot, WantedTexts};
@@ -37,16 +37,15 @@ pub(super) fn addresses(flow: &Flow) -> [Option<&IpAddr>; 2] {
 }
 
 impl EndView {
-    pub(super) fn new(contexts: &Contexts, end: FlowEnd, wanted: &WantedTexts) -> Self {
-        let labels = contexts.labels.of_entity(end);
-        let has_address = contexts.labels.has_address(end);
-        let contexts = if end == FlowEnd::Source { &contexts.source } else { &contexts.destination };
+    /// `labels` are those of both ends, of which those of `end` are used.
+    pub(super) fn new(contexts: &EndContexts, labels: LabelSet, end: FlowEnd, wanted: &WantedTexts) -> Self {
+        let of_entity = labels.of_entity(end);
         Self {
             contexts: contexts.clone(),
             without_entity: contexts.map(Context::without_entity),
-            labels,
-            place: wanted.place(labels),
-            has_address,
+            labels: of_entity,
+            place: wanted.place(of_entity),
+            has_address: labels.has_address(end),
         }
     }
 
@@ -69,8 +68,8 @@ impl EndView {
         PackedEnd { value, labels, address: self.address(value, address) }
     }
 
-    /// The value of an end, which has neither labels nor an address.
-    #[inline]
+    /// The value of an end, which has neither labels nor an address. Inlined: a call is 3 ns of a flow's 35.
+    #[inline(always)]
     pub(super) fn value(&self, end: &End, direction: Direction, names: &NameSnapshot) -> PackedValue {
         let (contexts, names) = self.texts(end, names);
         contexts.of(direction).packed(end, false, names)
@@ -85,19 +84,18 @@ impl EndView {
         }
     }
 
-    /// The end of a flow that carries its entity, and what keeps its texts alive.
+    /// An end with this entity, which its flow carries, and what keeps its texts alive.
     pub(super) fn pack_carried(
         &self,
-        which: FlowEnd,
-        flow: &Flow,
+        end: &End,
+        direction: Direction,
+        entity: &EndEntity<'_>,
         address: Option<&IpAddr>,
         symbols: &Symbols,
     ) -> (PackedEnd, [Option<Lease>; 2]) {
-        let end = if which == FlowEnd::Source { &flow.source } else { &flow.destination };
-        let Some(entity) = end_entity(flow, which, &NoLookup) else { return Default::default() };
-        let context = self.contexts.of(flow.direction);
-        let (value, of_value) = context.packed_carried(end, address.is_some(), &entity, symbols);
-        let of_labels = self.place.and_then(|_| self.labels.text(&entity)).map(|text| symbols.lease(&text));
+        let context = self.contexts.of(direction);
+        let (value, of_value) = context.packed_carried(end, address.is_some(), entity, symbols);
+        let of_labels = self.place.and_then(|_| self.labels.text(entity)).map(|text| symbols.lease(&text));
         let labels = of_labels.as_ref().map_or(Symbol::EMPTY, Lease::symbol);
         (PackedEnd { value, labels, address: self.address(value, address) }, [of_value, of_labels])
     }

@@ -16,70 +16,102 @@ use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::RandomState;
 
+use super::durations::Durations;
 use super::snapshot::{Identity, Point};
 
 /// A series by the hash of its texts, which are long. Two series with the same hash would only share a start time.
 type SeriesId = u64;
 
+/// A value that only grows.
+pub(super) trait Cumulative: Copy + Default {
+    /// The sum of both.
+    fn plus(self, other: Self) -> Self;
+
+    /// Returns whether a later value may have grown from this one.
+    fn may_grow_to(&self, later: &Self) -> bool;
+}
+
+impl Cumulative for u64 {
+    fn plus(self, other: Self) -> Self {
+        self.saturating_add(other)
+    }
+
+    fn may_grow_to(&self, later: &Self) -> bool {
+        self <= later
+    }
+}
+
+impl Cumulative for Durations {
+    fn plus(self, other: Self) -> Self {
+        let buckets = std::array::from_fn(|bucket| self.buckets[bucket].saturating_add(other.buckets[bucket]));
+        Self { sum_ns: self.sum_ns.saturating_add(other.sum_ns), buckets }
+    }
+
+    fn may_grow_to(&self, later: &Self) -> bool {
+        self.sum_ns <= later.sum_ns && self.buckets.iter().zip(&later.buckets).all(|(own, later)| own <= later)
+    }
+}
+
 /// The exported state of one metric.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ExportedState {
+pub(super) struct ExportedState<V> {
     hasher: RandomState,
-    series: HashMap<SeriesId, ExportedSeries>,
-    members: HashMap<Identity, Member>,
+    series: HashMap<SeriesId, ExportedSeries<V>>,
+    members: HashMap<Identity, Member<V>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct ExportedSeries {
+struct ExportedSeries<V> {
     start: u64,
     /// Sum of the members that have left.
-    left: u64,
+    left: V,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Member {
+struct Member<V> {
     series: SeriesId,
     start: u64,
-    value: u64,
+    value: V,
 }
 
 /// A series of the current round.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct SeriesSum {
+pub(super) struct SeriesSum<V> {
     id: SeriesId,
     start: u64,
-    value: u64,
+    value: V,
     /// Whether it has a member of the last round.
     continues: bool,
 }
 
 /// The current round of exports.
 #[derive(Debug)]
-pub(super) struct ExportRound<'a> {
-    exported: &'a mut ExportedState,
-    members: HashMap<Identity, Member>,
+pub(super) struct ExportRound<'a, V> {
+    exported: &'a mut ExportedState<V>,
+    members: HashMap<Identity, Member<V>>,
 }
 
-impl ExportedState {
+impl<V: Cumulative> ExportedState<V> {
     /// Starts a round.
-    pub(super) fn start_round(&mut self) -> ExportRound<'_> {
+    pub(super) fn start_round(&mut self) -> ExportRound<'_, V> {
         ExportRound { exported: self, members: HashMap::new() }
     }
 }
 
-impl ExportRound<'_> {
+impl<V: Cumulative> ExportRound<'_, V> {
     /// Creates a series with these texts, without members.
-    pub(super) fn series(&self, texts: &impl Hash) -> SeriesSum {
-        SeriesSum { id: self.exported.hasher.hash_one(texts), start: u64::MAX, value: 0, continues: false }
+    pub(super) fn series(&self, texts: &impl Hash) -> SeriesSum<V> {
+        SeriesSum { id: self.exported.hasher.hash_one(texts), start: u64::MAX, value: V::default(), continues: false }
     }
 
     /// Adds a member to a series.
-    pub(super) fn add(&mut self, series: &mut SeriesSum, point: &Point) {
+    pub(super) fn add(&mut self, series: &mut SeriesSum<V>, point: &Point<V>) {
         series.start = series.start.min(point.start);
-        series.value = series.value.saturating_add(point.value);
+        series.value = series.value.plus(point.value);
         let member = Member { series: series.id, start: point.start, value: point.value };
-        let stays =
-            |last: &Member| last.series == member.series && last.start == member.start && last.value <= member.value;
+        let stays = |last: &Member<V>| {
+            (last.series, last.start) == (member.series, member.start) && last.value.may_grow_to(&member.value)
+        };
         if self.exported.members.get(&point.identity).is_some_and(stays) {
             series.continues = true;
             self.exported.members.remove(&point.identity);
@@ -88,11 +120,11 @@ impl ExportRound<'_> {
     }
 
     /// Ends the round. Returns start and value of each series, in order.
-    pub(super) fn finish(self, series: impl Iterator<Item = SeriesSum>) -> Vec<(u64, u64)> {
+    pub(super) fn finish(self, series: impl Iterator<Item = SeriesSum<V>>) -> Vec<(u64, V)> {
         let Self { exported, members } = self;
         for left in std::mem::replace(&mut exported.members, members).into_values() {
             if let Some(series) = exported.series.get_mut(&left.series) {
-                series.left = series.left.saturating_add(left.value);
+                series.left = series.left.plus(left.value);
             }
         }
         let mut current = HashMap::with_capacity(exported.series.len());
@@ -100,11 +132,13 @@ impl ExportRound<'_> {
             .map(|sum| {
                 let series = match exported.series.get(&sum.id) {
                     Some(series) if sum.continues => *series,
-                    Some(series) => ExportedSeries { start: sum.start.max(series.start.saturating_add(1)), left: 0 },
-                    None => ExportedSeries { start: sum.start, left: 0 },
+                    Some(series) => {
+                        ExportedSeries { start: sum.start.max(series.start.saturating_add(1)), left: V::default() }
+                    }
+                    None => ExportedSeries { start: sum.start, left: V::default() },
                 };
                 current.insert(sum.id, series);
-                (series.start, sum.value.saturating_add(series.left))
+                (series.start, sum.value.plus(series.left))
             })
             .collect();
         exported.series = current;

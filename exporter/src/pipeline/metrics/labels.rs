@@ -2,9 +2,11 @@
 
 use eyepiece_flow::event::LostSource;
 use eyepiece_flow::flow::{
-    EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, TcpFlags, Verdict,
+    Direction, EVENT_CAPTURE, EVENT_DROP, EVENT_L7, EVENT_POLICY_VERDICT, EVENT_TRACE, Flow, L4, TcpFlags, Verdict,
 };
+use eyepiece_flow::interner::Symbol;
 use eyepiece_flow::l7::L7Record;
+use eyepiece_flow::names::policy_match_text;
 use eyepiece_wire::Hook;
 
 use super::detail::TransportDetail;
@@ -136,6 +138,72 @@ pub enum Labels {
     },
     /// `hubble.lost_events`.
     Lost(LostSource),
+    /// `hubble.icmp`.
+    Icmp {
+        /// The message's type.
+        kind: u8,
+        /// Its code.
+        code: u8,
+        /// IP version, 4 or 6.
+        version: u8,
+    },
+    /// `hubble.port_distribution`.
+    Port {
+        /// Text of the `protocol` label.
+        protocol: &'static str,
+        /// The destination's port; 0 if the protocol has none.
+        port: u16,
+    },
+    /// `hubble.policy_verdicts`.
+    Policy {
+        /// The part of a policy that decided.
+        matched: PolicyMatch,
+        /// The flow's direction.
+        direction: Direction,
+        /// The verdict.
+        verdict: Verdict,
+    },
+    /// `hubble.flows_to_world`.
+    World {
+        /// Text of the `protocol` label.
+        protocol: &'static str,
+        /// The flow's verdict.
+        verdict: Verdict,
+        /// The destination's port, if it is a label; `Some(None)` if the protocol has none.
+        port: Option<Option<u16>>,
+    },
+    /// `hubble.sctp_chunk_types`.
+    Sctp {
+        /// Number of the chunk's type in Hubble's `flow.SCTPChunkType`.
+        chunk: i32,
+        /// The packet's IP version.
+        version: u8,
+    },
+    /// Metrics of layer 7: the values of all labels, joined to one text.
+    Joined(Symbol),
+}
+
+/// The part of a policy that decided on a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PolicyMatch {
+    /// Of a packet: the match type's number.
+    Packet(u8),
+    /// Of a record of layer 7: the number of its protocol.
+    Record(u8),
+}
+
+impl PolicyMatch {
+    /// Hubble's text: `l3-l4`, `l7/dns` …
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Packet(number) => policy_match_text(number).unwrap_or("unknown"),
+            Self::Record(number) => match protocol_text(number) {
+                "DNS" => "l7/dns",
+                "HTTP" => "l7/http",
+                _ => "l7/",
+            },
+        }
+    }
 }
 
 /// The labels of all series of a flow, in three words.
@@ -250,19 +318,11 @@ impl PackedLabels {
     }
 }
 
+/// The number of a flow's `protocol` label.
 #[inline]
-fn protocol(flow: &Flow) -> u8 {
+pub(super) fn protocol(flow: &Flow) -> u8 {
     match flow.event_type.kind {
-        EVENT_DROP | EVENT_CAPTURE | EVENT_TRACE | EVENT_POLICY_VERDICT => match flow.l4 {
-            L4::None => 1,
-            L4::Tcp { .. } => 2,
-            L4::Udp { .. } => 3,
-            L4::Sctp { .. } => 4,
-            L4::Icmp4 { .. } => 5,
-            L4::Icmp6 { .. } => 6,
-            L4::Vrrp { .. } => 7,
-            L4::Igmp { .. } => 8,
-        },
+        EVENT_DROP | EVENT_CAPTURE | EVENT_TRACE | EVENT_POLICY_VERDICT => l4_protocol(&flow.l4),
         EVENT_L7 => l7_protocol(flow),
         _ => 0,
     }
@@ -278,7 +338,28 @@ fn l7_protocol(flow: &Flow) -> u8 {
     }
 }
 
-fn protocol_text(number: u8) -> &'static str {
+/// The number of a transport in `protocol` labels.
+#[inline]
+pub(super) const fn l4_protocol(l4: &L4) -> u8 {
+    match l4 {
+        L4::None => 1,
+        L4::Tcp { .. } => 2,
+        L4::Udp { .. } => 3,
+        L4::Sctp { .. } => 4,
+        L4::Icmp4 { .. } => 5,
+        L4::Icmp6 { .. } => 6,
+        L4::Vrrp { .. } => 7,
+        L4::Igmp { .. } => 8,
+    }
+}
+
+/// The verdict of a number.
+pub(super) fn verdict(number: u8) -> Verdict {
+    VERDICTS.get(usize::from(number)).copied().unwrap_or_default()
+}
+
+/// The text of a number from [`protocol`] or [`l4_protocol`].
+pub(super) fn protocol_text(number: u8) -> &'static str {
     PROTOCOLS.get(usize::from(number)).copied().unwrap_or_default()
 }
 
@@ -288,7 +369,7 @@ pub(super) fn flow_of(labels: u64) -> Labels {
         protocol: protocol_text(byte(labels, PROTOCOL_SHIFT)),
         kind: byte(labels, 0),
         subtype: byte(labels, 8),
-        verdict: VERDICTS.get(usize::from(byte(labels, 24))).copied().unwrap_or_default(),
+        verdict: verdict(byte(labels, 24)),
     }
 }
 

@@ -1,11 +1,10 @@
-//! The contexts of each metric, as Hubble's handlers have them.
+//! The contexts of a metric, as Hubble's handlers have them.
 
 use eyepiece_config::{ContextLabel, ContextOptions};
 use eyepiece_flow::flow::Direction;
 use eyepiece_flow::lookup::FlowEnd;
 
 use super::context::{Context, Identifier};
-use crate::metadata::WantedTexts;
 use crate::metadata::entity_labels::EntityLabels;
 
 /// The contexts of one end, by the flow's direction.
@@ -117,47 +116,6 @@ impl From<&ContextOptions> for Contexts {
     }
 }
 
-/// Contexts of each metric, as Hubble's handlers have them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MetricContexts {
-    /// Contexts of `hubble.drop`.
-    pub drop: Contexts,
-    /// Contexts of `hubble.flows_processed`.
-    pub flows: Contexts,
-    /// Contexts of `hubble.tcp_flags`.
-    pub tcp: Contexts,
-    /// Contexts of `hubble.flow.io` and `hubble.flow.packets`.
-    pub io: Contexts,
-}
-
-impl MetricContexts {
-    /// The same contexts for all metrics, but none for the source in `hubble.flows_processed`, as is usual with Hubble.
-    pub fn usual(source: &Context, destination: &Context) -> Self {
-        let both = Contexts::of(source, destination);
-        let flows = Contexts::of(&Context::absent(), destination);
-        Self { drop: both.clone(), flows, tcp: both.clone(), io: both }
-    }
-
-    /// The texts of entities that the metrics refer to.
-    pub fn wanted_texts(&self) -> WantedTexts {
-        let mut wanted = WantedTexts::default();
-        for Contexts { source, destination, labels } in [&self.drop, &self.flows, &self.tcp, &self.io] {
-            source.all().chain(destination.all()).for_each(|context| wanted.add_contexts(context.identifiers()));
-            for end in [FlowEnd::Source, FlowEnd::Destination] {
-                wanted.add_labels(labels.of_entity(end));
-            }
-        }
-        wanted
-    }
-}
-
-impl Default for MetricContexts {
-    fn default() -> Self {
-        let name = Context::of(&[Identifier::Name]);
-        Self::usual(&name, &name)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use eyepiece_config::{ContextLabel, Handler};
@@ -166,7 +124,7 @@ mod tests {
 
     use super::{Contexts, LabelSet};
     use crate::metadata::entity_labels::EntityLabels;
-    use crate::pipeline::metrics::{Context, MetricContexts};
+    use crate::pipeline::metrics::Context;
 
     #[test]
     fn direction_goes_before_plain_context() {
@@ -197,16 +155,5 @@ mod tests {
                 assert_eq!(set.of_entity(end), EntityLabels::from_bits(bits), "{name}");
             }
         }
-    }
-
-    #[test]
-    fn metrics_refer_to_texts_once() {
-        let pod: Context = "pod|ip".parse().expect("a context");
-        let mut contexts = MetricContexts::usual(&pod, &pod);
-        let mut expected = contexts.wanted_texts();
-        let labels = LabelSet::of(&[ContextLabel::SourceApp, ContextLabel::DestinationApp]);
-        (contexts.drop.labels, contexts.tcp.labels) = (labels, labels);
-        expected.add_labels(labels.of_entity(FlowEnd::Source));
-        assert_eq!(contexts.wanted_texts(), expected);
     }
 }

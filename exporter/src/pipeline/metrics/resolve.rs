@@ -10,12 +10,17 @@ use eyepiece_flow::names::{KUBE_APISERVER, drop_reason_name, observation_point_t
 use eyepiece_semconv::attribute;
 
 use super::detail::Port;
+use super::durations::{DURATION_BOUNDS, DURATION_BUCKETS, Durations, Exemplar};
 use super::ends::Value;
-use super::exported_state::{ExportedState, SeriesSum};
+use super::exported_state::{Cumulative, ExportedState, SeriesSum};
 use super::labels::{DropReason, Labels, type_name};
-use super::snapshot::{EndLabel, Identity, Metric, MetricKind, Point, PointNames, Snapshot};
+use super::snapshot::{EndLabel, Identity, Metric, MetricKind, PointNames, Snapshot};
+use label::{Label, family_text, named};
 
 mod context_labels;
+mod l7_labels;
+mod label;
+mod packet_labels;
 
 /// Names of the running kernel's drop reasons.
 pub trait DropReasonNames {
@@ -46,8 +51,8 @@ impl<'a> SeriesNames<'a> {
 /// Names and values of a series.
 pub type Attributes = Vec<(&'static str, String)>;
 
-/// A metric with texts: a cumulative sum that only grows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A metric with texts, whose cumulative values only grow.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {
     /// Name, with dots.
     pub name: &'static str,
@@ -60,7 +65,7 @@ pub struct Resolved {
 }
 
 /// One series with texts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Series {
     /// Names and values; empty for the overflow series.
     pub attributes: Attributes,
@@ -68,8 +73,63 @@ pub struct Series {
     pub overflow: bool,
     /// Start of the series, ns since the Unix epoch; never earlier than exported before.
     pub start: u64,
-    /// The sum since then.
-    pub value: u64,
+    /// The value since then.
+    pub value: SeriesValue,
+}
+
+/// The cumulative value of a series.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SeriesValue {
+    /// A sum that only grows, and its exemplar.
+    Sum(u64, Option<Exemplar>),
+    /// A histogram.
+    Histogram(Box<HistogramValue>),
+}
+
+/// The durations of a series, with an exemplar of each bucket that has one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistogramValue {
+    /// The sum of the durations, ns.
+    pub sum_ns: u64,
+    /// How many are in each bucket; not cumulative.
+    pub buckets: [u64; DURATION_BUCKETS],
+    /// Exemplars, by bucket.
+    pub exemplars: [Option<Exemplar>; DURATION_BUCKETS],
+}
+
+impl SeriesValue {
+    /// The sum, or the number of durations.
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::Sum(sum, _) => *sum,
+            Self::Histogram(histogram) => histogram.buckets.iter().sum(),
+        }
+    }
+}
+
+/// A value of the aggregation as its series has it.
+trait IntoValue {
+    fn into_value(self, exemplars: Vec<Exemplar>) -> SeriesValue;
+}
+
+impl IntoValue for u64 {
+    fn into_value(self, exemplars: Vec<Exemplar>) -> SeriesValue {
+        SeriesValue::Sum(self, exemplars.into_iter().max_by_key(|exemplar| exemplar.time))
+    }
+}
+
+impl IntoValue for Durations {
+    fn into_value(self, mut exemplars: Vec<Exemplar>) -> SeriesValue {
+        // The latest one of a bucket remains.
+        exemplars.sort_by_key(|exemplar| exemplar.time);
+        let mut of_buckets = [const { None }; DURATION_BUCKETS];
+        for exemplar in exemplars {
+            let bucket = DURATION_BOUNDS.partition_point(|bound| *bound < exemplar.value);
+            of_buckets[bucket] = Some(exemplar);
+        }
+        let Self { sum_ns, buckets } = self;
+        SeriesValue::Histogram(Box::new(HistogramValue { sum_ns, buckets, exemplars: of_buckets }))
+    }
 }
 
 /// Resolves the snapshots of one reader.
@@ -78,7 +138,8 @@ pub struct Series {
 /// with alternating values. `exported_state` defines how such a sum continues when a part of it leaves.
 #[derive(Clone, Debug, Default)]
 pub struct Resolver {
-    exported: HashMap<MetricKind, ExportedState>,
+    exported: HashMap<MetricKind, ExportedState<u64>>,
+    durations: ExportedState<Durations>,
 }
 
 impl Resolver {
@@ -92,6 +153,10 @@ impl Resolver {
             list.push(resolve_metric(metric, &names, naming, &mut exported));
             self.exported.insert(metric.kind, exported);
         }
+        match &snapshot.durations {
+            Some(durations) => list.push(resolve_metric(durations, &names, naming, &mut self.durations)),
+            None => self.durations = ExportedState::default(),
+        }
         list
     }
 }
@@ -101,27 +166,31 @@ pub fn resolve(snapshot: &Snapshot, kernel: &dyn DropReasonNames, naming: Naming
     Resolver::default().resolve(snapshot, kernel, naming)
 }
 
-fn resolve_metric(metric: &Metric, names: &SeriesNames<'_>, naming: Naming, exported: &mut ExportedState) -> Resolved {
+fn resolve_metric<V: Cumulative + IntoValue>(
+    metric: &Metric<V>,
+    names: &SeriesNames<'_>,
+    naming: Naming,
+    exported: &mut ExportedState<V>,
+) -> Resolved {
     let schema = metric.kind.schema();
     let mut round = exported.start_round();
-    let mut gathered: BTreeMap<(bool, Attributes), SeriesSum> = BTreeMap::new();
+    let mut gathered: BTreeMap<(bool, Attributes), (SeriesSum<V>, Vec<Exemplar>)> = BTreeMap::new();
     for point in &metric.points {
-        let texts = (point.identity == Identity::Overflow, attributes(metric, point, names, naming));
+        let texts = (point.identity == Identity::Overflow, attributes(metric, point.identity, names, naming));
         let new = round.series(&texts);
-        round.add(gathered.entry(texts).or_insert(new), point);
+        let (sum, exemplars) = gathered.entry(texts).or_insert((new, Vec::new()));
+        round.add(sum, point);
+        exemplars.extend(metric.exemplars.get(&point.identity).into_iter().flatten().cloned());
     }
-    let sums = round.finish(gathered.values().copied());
-    let series = gathered.into_keys().zip(sums).map(|((overflow, attributes), (start, value))| Series {
-        attributes,
-        overflow,
-        start,
-        value,
+    let sums = round.finish(gathered.values().map(|(sum, _)| *sum));
+    let series = gathered.into_iter().zip(sums).map(|(((overflow, attributes), (_, exemplars)), (start, value))| {
+        Series { attributes, overflow, start, value: value.into_value(exemplars) }
     });
     Resolved { name: schema.name, unit: schema.unit, description: schema.description, series: series.collect() }
 }
 
-fn attributes(metric: &Metric, point: &Point, names: &SeriesNames<'_>, naming: Naming) -> Attributes {
-    let Identity::Series { source, destination, context, labels } = point.identity else { return Vec::new() };
+fn attributes<V>(metric: &Metric<V>, identity: Identity, names: &SeriesNames<'_>, naming: Naming) -> Attributes {
+    let Identity::Series { source, destination, context, labels } = identity else { return Vec::new() };
     let mut list = context_labels::attributes(metric.labels, &context, |symbol| names.end(symbol), naming);
     let ends = [
         (metric.source, source, attribute::SOURCE_ADDRESS, attribute::HUBBLE_SOURCE_NAME),
@@ -136,62 +205,55 @@ fn attributes(metric: &Metric, point: &Point, names: &SeriesNames<'_>, naming: N
             _ => list.push((named(name, naming), value_text(value, names))),
         }
     }
-    list.extend(
-        label_texts(labels, names, naming).into_iter().flatten().map(|(name, text)| (named(name, naming), text)),
-    );
+    let own = label_texts(metric.kind, labels, names, naming);
+    list.extend(own.into_iter().map(|(label, text)| (label.name(naming), text)));
     list
 }
 
-/// Returns the attribute's name or Hubble's label.
-fn named(name: &'static str, naming: Naming) -> &'static str {
-    match naming {
-        Naming::Semconv => name,
-        Naming::Hubble => eyepiece_semconv::hubble_label(name).unwrap_or(name),
-    }
-}
-
-/// The most labels of a metric beside its ends.
-const LABELS: usize = 4;
-
-fn label_texts(labels: Labels, names: &SeriesNames<'_>, naming: Naming) -> [Option<(&'static str, String)>; LABELS] {
-    let label = |name, text: &str| Some((name, text.to_owned()));
+fn label_texts(kind: MetricKind, labels: Labels, names: &SeriesNames<'_>, naming: Naming) -> Vec<(Label, String)> {
+    let label = |name, text: &str| (Label::new(name), text.to_owned());
     match labels {
         Labels::Ends(carrier) => {
             let transport = Some(carrier.transport(naming)).filter(|name| !name.is_empty());
             let port = carrier.port.map(|port| match port {
-                Port::Source(port) => (attribute::SOURCE_PORT, port.to_string()),
-                Port::Destination(port) => (attribute::DESTINATION_PORT, port.to_string()),
+                Port::Source(port) => (Label::new(attribute::SOURCE_PORT), port.to_string()),
+                Port::Destination(port) => (Label::new(attribute::DESTINATION_PORT), port.to_string()),
             });
-            [transport.map(|name| (attribute::NETWORK_TRANSPORT, name.to_owned())), port, None, None]
+            transport.map(|name| label(attribute::NETWORK_TRANSPORT, name)).into_iter().chain(port).collect()
         }
         Labels::Drop { reason, protocol } => {
             let reason = match reason {
                 DropReason::Kernel(reason) => names.kernel.reason(reason).into_owned(),
                 DropReason::Cilium(code) => drop_reason_name(code).map_or_else(|| code.to_string(), str::to_owned),
             };
-            let reason = Some((attribute::HUBBLE_DROP_REASON, reason));
-            [label(attribute::HUBBLE_PROTOCOL, protocol), reason, None, None]
+            vec![label(attribute::HUBBLE_PROTOCOL, protocol), label(attribute::HUBBLE_DROP_REASON, &reason)]
         }
-        Labels::Flow { protocol, kind, subtype, verdict } => [
+        Labels::Flow { protocol, kind, subtype, verdict } => vec![
             label(attribute::HUBBLE_PROTOCOL, protocol),
             label(attribute::HUBBLE_EVENT_TYPE, type_name(kind)),
-            Some((attribute::HUBBLE_EVENT_SUBTYPE, subtype_text(kind, subtype, protocol))),
+            label(attribute::HUBBLE_EVENT_SUBTYPE, &subtype_text(kind, subtype, protocol)),
             label(attribute::HUBBLE_VERDICT, verdict.name()),
         ],
-        Labels::Tcp { flag, version } => [
+        Labels::Tcp { flag, version } => vec![
             label(attribute::HUBBLE_TCP_FLAG, flag.name()),
             label(attribute::NETWORK_TYPE, family_text(version, naming)),
-            None,
-            None,
         ],
         Labels::Interface { ifindex, generation, direction } => {
             // An interface without a name is distinguished by its index.
             let name = names.interfaces.get(&(ifindex, generation));
             let name = name.map_or_else(|| ifindex.to_string(), |&name| name.to_owned());
-            let direction = label(attribute::NETWORK_IO_DIRECTION, direction.name());
-            [Some((attribute::NETWORK_INTERFACE_NAME, name)), direction, None, None]
+            vec![
+                label(attribute::NETWORK_INTERFACE_NAME, &name),
+                label(attribute::NETWORK_IO_DIRECTION, direction.name()),
+            ]
         }
-        Labels::Lost(source) => [label(attribute::HUBBLE_LOST_SOURCE, lost_source_text(source)), None, None, None],
+        Labels::Lost(source) => vec![label(attribute::HUBBLE_LOST_SOURCE, lost_source_text(source))],
+        Labels::Icmp { .. }
+        | Labels::Port { .. }
+        | Labels::Policy { .. }
+        | Labels::World { .. }
+        | Labels::Sctp { .. } => packet_labels::texts(labels, naming),
+        Labels::Joined(symbol) => l7_labels::texts(kind, names.end(symbol)),
     }
 }
 
@@ -218,18 +280,6 @@ fn subtype_text(kind: u8, subtype: u8, protocol: &str) -> String {
         "L7" if matches!(protocol, "DNS" | "HTTP" | "Kafka") => protocol.to_owned(),
         "Unknown" => kind.to_string(),
         _ => String::new(),
-    }
-}
-
-/// The value of `network.type`, or of Hubble's `family` label.
-fn family_text(version: u8, naming: Naming) -> &'static str {
-    match (version, naming) {
-        (4, Naming::Semconv) => "ipv4",
-        (6, Naming::Semconv) => "ipv6",
-        (4, Naming::Hubble) => "IPv4",
-        (6, Naming::Hubble) => "IPv6",
-        (_, Naming::Semconv) => "",
-        (_, Naming::Hubble) => "IP_NOT_USED",
     }
 }
 

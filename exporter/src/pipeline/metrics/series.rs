@@ -27,8 +27,9 @@ pub(super) struct Slot {
     pub(super) start: u64,
 }
 
-/// The names that a series' key refers to: of source and destination and their labels, or of its interface.
-pub(super) type SeriesLeases = [Option<Arc<Lease>>; 4];
+/// The names that a series' key refers to: of source and destination, of their labels, and of joined values; or of its
+/// interface.
+pub(super) type SeriesLeases = [Option<Arc<Lease>>; 5];
 
 const EMPTY: Slot = Slot { first: 0, second: 0, last: 0, start: UNUSED };
 
@@ -101,6 +102,11 @@ impl<K: Copy + Eq + Hash> Table<K> {
         }
     }
 
+    /// Returns whether nothing was added to a slot yet.
+    pub(super) fn is_unused(&self, slot: u32) -> bool {
+        self.slots.get(slot as usize).is_none_or(|slot| slot.first == 0)
+    }
+
     /// Removes series that have not grown since `before`, and those that have not since `before_gone`, which is later, and
     /// whose subject is gone. Returns whether there were any.
     pub(super) fn expire(&mut self, before: u64, before_gone: u64, is_gone: impl Fn(K, &SeriesLeases) -> bool) -> bool {
@@ -153,19 +159,24 @@ impl<K: Copy + Eq + Hash> Table<K> {
         }
     }
 
-    /// All series but the overflow.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (K, Slot)> + '_ {
-        self.index.iter().map(|(&key, &slot)| (key, self.slots[slot as usize]))
+    /// All series but the overflow, with the numbers of their slots.
+    pub(super) fn numbered(&self) -> impl Iterator<Item = (K, u32, &Slot)> + '_ {
+        self.index.iter().map(|(&key, &number)| (key, number, &self.slots[number as usize]))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{NONE, OVERFLOW, SeriesLeases, Table};
+    use super::{NONE, OVERFLOW, SeriesLeases, Slot, Table};
 
     /// Removes idle series, whose subjects are all there.
     fn expire(table: &mut Table<u64>, before: u64) -> bool {
         table.expire(before, before, |_, _| panic!("not asked"))
+    }
+
+    /// All series but the overflow.
+    fn series(table: &Table<u64>) -> impl Iterator<Item = (u64, Slot)> {
+        table.numbered().map(|(key, _, slot)| (key, *slot))
     }
 
     fn add(table: &mut Table<u64>, key: u64, time: u64) -> u32 {
@@ -186,8 +197,8 @@ mod tests {
             }
             let own = max.min(keys);
             assert_eq!(table.len() as u64, own, "max {max}, keys {keys}");
-            assert_eq!(table.iter().count() as u64, own);
-            for (key, slot) in table.iter() {
+            assert_eq!(series(&table).count() as u64, own);
+            for (key, slot) in series(&table) {
                 assert!(key < own);
                 assert_eq!((slot.first, slot.second, slot.start, slot.last), (2, 20, 100, 200));
             }
@@ -206,10 +217,10 @@ mod tests {
         add(&mut table, 2, 150);
         assert!(!expire(&mut table, 100), "grew at 100, not before it");
         assert!(expire(&mut table, 101));
-        assert_eq!(table.iter().map(|(key, _)| key).collect::<Vec<_>>(), [2]);
+        assert_eq!(series(&table).map(|(key, _)| key).collect::<Vec<_>>(), [2]);
         assert!(!expire(&mut table, 101));
         add(&mut table, 1, 200);
-        let back = table.iter().find(|&(key, _)| key == 1).expect("made again").1;
+        let back = series(&table).find(|&(key, _)| key == 1).expect("made again").1;
         assert_eq!((back.first, back.start), (1, 200));
         assert_eq!(table.history(), (0, 1));
         assert_eq!(table.slots.len(), 3, "its slot is reused");
@@ -222,7 +233,7 @@ mod tests {
             add(&mut table, key, time);
         }
         assert!(table.expire(60, 101, |key, _| key != 2));
-        let mut left: Vec<_> = table.iter().map(|(key, _)| key).collect();
+        let mut left: Vec<_> = series(&table).map(|(key, _)| key).collect();
         left.sort_unstable();
         assert_eq!(left, [2, 3], "one whose subject is there, and one that grew since");
     }
@@ -255,7 +266,7 @@ mod tests {
         let slot = add(&mut table, 1, 100);
         table.add(NONE, 1, 1, 500);
         table.add(slot, u64::MAX, 0, 50);
-        let (_, slot) = table.iter().next().expect("one series");
+        let (_, slot) = series(&table).next().expect("one series");
         assert_eq!((slot.first, slot.second, slot.last), (u64::MAX, 10, 100));
     }
 }

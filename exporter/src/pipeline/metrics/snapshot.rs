@@ -1,9 +1,11 @@
 //! A snapshot of the aggregation: owned numbers, without texts.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use eyepiece_flow::interner::Lease;
 
+use super::durations::{Durations, Exemplar};
 use super::ends::{ContextLabels, Value};
 use super::labels::Labels;
 use super::metric_contexts::LabelSet;
@@ -27,6 +29,28 @@ pub enum MetricKind {
     InterfacePackets,
     /// `hubble.lost_events`.
     LostEvents,
+    /// `hubble.icmp`.
+    Icmp,
+    /// `hubble.port_distribution`.
+    PortDistribution,
+    /// `hubble.policy_verdicts`.
+    PolicyVerdicts,
+    /// `hubble.flows_to_world`.
+    FlowsToWorld,
+    /// `hubble.sctp_chunk_types`.
+    SctpChunkTypes,
+    /// `hubble.dns_queries`.
+    DnsQueries,
+    /// `hubble.dns_responses`.
+    DnsResponses,
+    /// `hubble.dns_response_types`.
+    DnsResponseTypes,
+    /// `hubble.http_requests`.
+    HttpRequests,
+    /// `hubble.http_responses`.
+    HttpResponses,
+    /// `hubble.http_request_duration`.
+    HttpRequestDuration,
 }
 
 impl MetricKind {
@@ -42,6 +66,17 @@ impl MetricKind {
             Self::InterfaceIo => &metric::HUBBLE_INTERFACE_IO,
             Self::InterfacePackets => &metric::HUBBLE_INTERFACE_PACKETS,
             Self::LostEvents => &metric::HUBBLE_LOST_EVENTS,
+            Self::Icmp => &metric::HUBBLE_ICMP,
+            Self::PortDistribution => &metric::HUBBLE_PORT_DISTRIBUTION,
+            Self::PolicyVerdicts => &metric::HUBBLE_POLICY_VERDICTS,
+            Self::FlowsToWorld => &metric::HUBBLE_FLOWS_TO_WORLD,
+            Self::SctpChunkTypes => &metric::HUBBLE_SCTP_CHUNK_TYPES,
+            Self::DnsQueries => &metric::HUBBLE_DNS_QUERIES,
+            Self::DnsResponses => &metric::HUBBLE_DNS_RESPONSES,
+            Self::DnsResponseTypes => &metric::HUBBLE_DNS_RESPONSE_TYPES,
+            Self::HttpRequests => &metric::HUBBLE_HTTP_REQUESTS,
+            Self::HttpResponses => &metric::HUBBLE_HTTP_RESPONSES,
+            Self::HttpRequestDuration => &metric::HUBBLE_HTTP_REQUEST_DURATION,
         }
     }
 }
@@ -76,20 +111,20 @@ pub enum Identity {
     },
 }
 
-/// The value of one series.
+/// The value of one series: a sum, or durations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Point {
+pub struct Point<V = u64> {
     /// Start of the series, ns since the Unix epoch.
     pub start: u64,
-    /// The sum since then, in the metric's unit.
-    pub value: u64,
+    /// The value since then, in the metric's unit.
+    pub value: V,
     /// The series.
     pub identity: Identity,
 }
 
-/// One metric: a cumulative sum that only grows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metric {
+/// One metric, whose cumulative values only grow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metric<V = u64> {
     /// The metric.
     pub kind: MetricKind,
     /// Label of the source.
@@ -99,7 +134,9 @@ pub struct Metric {
     /// The labels by `labelsContext`.
     pub labels: LabelSet,
     /// Its series, without an order.
-    pub points: Vec<Point>,
+    pub points: Vec<Point<V>>,
+    /// The exemplars of the series that have some.
+    pub exemplars: HashMap<Identity, Vec<Exemplar>>,
 }
 
 /// The names that the points of a snapshot refer to, in any order and any number of times.
@@ -116,8 +153,10 @@ pub struct PointNames {
 pub struct Snapshot {
     /// The time, ns since the Unix epoch.
     pub time: u64,
-    /// The metrics.
+    /// The sums.
     pub metrics: Vec<Metric>,
+    /// The histogram, if it is counted.
+    pub durations: Option<Metric<Durations>>,
     /// The names of ends and interfaces.
     pub names: PointNames,
 }

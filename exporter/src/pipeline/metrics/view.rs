@@ -4,42 +4,22 @@ use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use eyepiece_config::ContextLabel;
 use eyepiece_flow::event::TrafficDelta;
 use eyepiece_flow::flow::{Direction, End, Flow};
-use eyepiece_flow::interner::{Lease, Symbol, Symbols};
+use eyepiece_flow::interner::{Lease, Symbols};
 use eyepiece_flow::lookup::FlowEnd;
 use eyepiece_wire::Hook;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::end_view::{EndView, addresses};
-use super::ends::{ContextLabels, PackedEnds, Projection, Value};
+use super::ends::{PackedEnds, Projection};
+use super::ends_view::EndsView;
 use super::labels::{PackedLabels, interface_labels};
 use super::metric_contexts::{Contexts, EndContexts};
-use super::series::{NONE, SeriesLeases, Table};
+use super::packet_metrics::{PacketMetric, PacketMetrics, PacketSelector};
+use super::series::{NONE, Table};
+use super::series_key::{SeriesKey, place};
 use crate::metadata::{LinkTables, NameSnapshot, WantedTexts};
-
-/// Key of a series in a metric with contexts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SeriesKey {
-    ends: PackedEnds,
-    pub(super) labels: u64,
-}
-
-impl SeriesKey {
-    /// The values of source and destination, and the further labels.
-    pub(super) fn values(self) -> ([Value; 2], ContextLabels) {
-        self.ends.unpack()
-    }
-}
-
-impl Hash for SeriesKey {
-    #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.ends.hash(self.labels, state);
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct PlanKey {
@@ -82,6 +62,9 @@ pub(super) struct Tables {
     pub(super) io: Table<SeriesKey>,
     /// Packets and bytes.
     pub(super) interfaces: Table<u64>,
+    pub(super) selector: PacketSelector,
+    /// In the order of [`PacketMetric::ALL`].
+    pub(super) packets: [Table<SeriesKey>; PacketMetric::ALL.len()],
 }
 
 impl Tables {
@@ -94,7 +77,7 @@ impl Tables {
     pub(super) fn place_interface(&mut self, ifindex: u32, ingress: bool) -> u32 {
         let key = self.interface(ifindex, ingress);
         let Self { names, interfaces, now, .. } = self;
-        interfaces.place(key, *now, || [interface_name(names.links(), ifindex), None, None, None])
+        interfaces.place(key, *now, || [interface_name(names.links(), ifindex), None, None, None, None])
     }
 }
 
@@ -103,20 +86,14 @@ pub(super) fn interface_name(links: &LinkTables, ifindex: u32) -> Option<Arc<Lea
     links.name(links.interface(ifindex).name).map(Arc::clone)
 }
 
-/// Returns the names that a key refers to. The series owns those that a flow carried, as nothing else does; it follows
-/// those of a snapshot.
-fn key_names(symbols: &Symbols, key: SeriesKey, is_carried: bool) -> SeriesLeases {
-    let ([source, destination], labels) = key.values();
-    let of_value = |value| if let Value::Symbol(symbol) = value { symbol } else { Symbol::EMPTY };
-    [of_value(source), of_value(destination), labels.source, labels.destination].map(|symbol| {
-        let is_held = symbol != Symbol::EMPTY;
-        is_held.then(|| if is_carried { symbols.hold(symbol) } else { symbols.follow(symbol) })?.map(Arc::new)
-    })
-}
-
-/// Returns the slot of a key's series in one of the tables.
-fn place(table: &mut Table<SeriesKey>, symbols: &Symbols, key: SeriesKey, is_carried: bool, now: u64) -> u32 {
-    table.place(key, now, || key_names(symbols, key, is_carried))
+/// A metric that views count.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ViewMetric {
+    Drop,
+    Flows,
+    Tcp,
+    Io,
+    Packets(PacketMetric),
 }
 
 /// The metrics of a view.
@@ -128,13 +105,32 @@ pub(super) struct Members {
     pub(super) io: Option<Projection>,
     /// Whether this view counts the interfaces' metrics, which have no contexts: one view does.
     pub(super) interfaces: bool,
+    /// In the order of [`PacketMetric::ALL`].
+    pub(super) packets: [Option<Projection>; PacketMetric::ALL.len()],
+    /// Those of `packets` that are `Some`.
+    pub(super) packet_metrics: PacketMetrics,
 }
 
 impl Members {
+    /// Adds a metric with its labels.
+    pub(super) fn add(&mut self, metric: ViewMetric, member: Projection) {
+        match metric {
+            ViewMetric::Drop => self.drop = Some(member),
+            ViewMetric::Flows => self.flows = Some(member),
+            ViewMetric::Tcp => self.tcp = Some(member),
+            ViewMetric::Io => self.io = Some(member),
+            ViewMetric::Packets(metric) => {
+                self.packets[metric as usize] = Some(member);
+                self.packet_metrics.add(metric);
+            }
+        }
+    }
+
     /// Returns whether a flow counts in one of the metrics.
     #[inline]
     fn count(&self, labels: PackedLabels, has_traffic: bool) -> bool {
         self.flows.is_some()
+            || self.interfaces
             || self.drop.is_some() && labels.is_drop()
             || self.tcp.is_some() && labels.has_tcp_flags()
             || self.io.is_some() && has_traffic
@@ -144,11 +140,7 @@ impl Members {
 /// Metrics with the same contexts; some have no label for an end, or no further labels.
 #[derive(Debug)]
 pub(super) struct View {
-    contexts: Contexts,
-    source: EndView,
-    destination: EndView,
-    /// Whether keys may have labels or addresses.
-    is_wide: bool,
+    ends: EndsView,
     pub(super) members: Members,
     plans: HashMap<PlanKey, Plan, RandomState>,
     /// Limit of `plans`, which grows with its keys and never shrinks. Reserved at once, its few entries would be far apart
@@ -158,22 +150,13 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn new(contexts: Contexts, wanted: &WantedTexts, capacity: usize) -> Self {
-        let (source, destination) =
-            (EndView::new(&contexts, FlowEnd::Source, wanted), EndView::new(&contexts, FlowEnd::Destination, wanted));
-        Self {
-            is_wide: !contexts.labels.is_empty() || source.may_be_address() || destination.may_be_address(),
-            contexts,
-            source,
-            destination,
-            members: Members::default(),
-            plans: HashMap::default(),
-            capacity,
-        }
+        let ends = EndsView::new(contexts, wanted);
+        Self { ends, members: Members::default(), plans: HashMap::default(), capacity }
     }
 
     /// Returns the labels of a metric with these contexts. `None` if this view cannot count it.
     pub(super) fn member(&self, contexts: &Contexts) -> Option<Projection> {
-        let own = &self.contexts;
+        let own = self.ends.contexts();
         let fits = |metric: &EndContexts, own: &EndContexts| metric.is_absent() || metric == own;
         let fits = fits(&contexts.source, &own.source)
             && fits(&contexts.destination, &own.destination)
@@ -185,7 +168,7 @@ impl View {
         })
     }
 
-    /// Counts a flow, and its packets and bytes for `hubble.flow.io`.
+    /// Counts a flow, its packets and bytes for `hubble.flow.io`, and in these of the packets' metrics.
     #[inline]
     pub(super) fn count(
         &mut self,
@@ -193,37 +176,85 @@ impl View {
         flow: &Flow,
         labels: PackedLabels,
         (packets, bytes): (u64, u64),
+        selected: PacketMetrics,
     ) {
-        if !self.members.count(labels, packets | bytes != 0) {
+        let selected = selected.both(self.members.packet_metrics);
+        if !self.members.count(labels, packets | bytes != 0) && selected.is_empty() {
             return;
         }
         if flow.metadata.is_some() {
-            return self.count_carried(tables, flow, labels, (packets, bytes));
+            return self.count_carried(tables, flow, labels, (packets, bytes), selected);
         }
-        let ends = [&flow.source, &flow.destination];
-        let ends = if self.is_wide {
-            self.ends(&tables.names, ends, flow.direction, addresses(flow))
-        } else {
-            self.narrow_ends(&tables.names, ends, flow.direction)
-        };
-        self.add(tables, flow, PlanKey { ends, labels }, false, (packets, bytes));
+        let key = PlanKey { ends: self.ends.of_flow(&tables.names, flow), labels };
+        self.count_key::<false>(tables, flow, key, (packets, bytes), selected);
     }
 
     /// Counts a flow that carries its entities.
     #[cold]
-    fn count_carried(&mut self, tables: &mut Tables, flow: &Flow, labels: PackedLabels, counts: (u64, u64)) {
+    fn count_carried(
+        &mut self,
+        tables: &mut Tables,
+        flow: &Flow,
+        labels: PackedLabels,
+        counts: (u64, u64),
+        selected: PacketMetrics,
+    ) {
         // The texts live until the flow is counted.
-        let (ends, _leases) = self.carried_ends(&tables.symbols, flow);
-        self.add(tables, flow, PlanKey { ends, labels }, true, counts);
+        let (ends, _leases) = self.ends.of_carried(&tables.symbols, &tables.names, flow);
+        self.count_key::<true>(tables, flow, PlanKey { ends, labels }, counts, selected);
+    }
+
+    /// The parameter, whether the flow carries its entities, makes two functions of it, each inlined at its only call.
+    #[inline]
+    fn count_key<const IS_CARRIED: bool>(
+        &mut self,
+        tables: &mut Tables,
+        flow: &Flow,
+        key: PlanKey,
+        counts: (u64, u64),
+        selected: PacketMetrics,
+    ) {
+        if self.members.count(key.labels, counts != (0, 0)) {
+            self.add::<IS_CARRIED>(tables, flow, key, counts);
+        }
+        if !selected.is_empty() {
+            self.count_packets(tables, flow, key.ends, IS_CARRIED, selected);
+        }
+    }
+
+    /// Counts a flow in metrics that few flows count in. They have look-ups of their own: in the key of a plan, their labels
+    /// would make many plans of one.
+    fn count_packets(
+        &self,
+        tables: &mut Tables,
+        flow: &Flow,
+        ends: PackedEnds,
+        is_carried: bool,
+        selected: PacketMetrics,
+    ) {
+        let Tables { packets, selector, symbols, now, .. } = tables;
+        for ((metric, member), table) in PacketMetric::ALL.into_iter().zip(self.members.packets).zip(packets) {
+            if let Some(member) = member.filter(|_| selected.has(metric)) {
+                let key = SeriesKey { ends: ends.project(member), labels: selector.labels(metric, flow) };
+                let slot = place(table, symbols, key, is_carried, *now);
+                table.add(slot, 1, 0, *now);
+            }
+        }
     }
 
     /// Adds a flow to the series of its key.
     #[inline]
-    fn add(&mut self, tables: &mut Tables, flow: &Flow, key: PlanKey, is_carried: bool, (packets, bytes): (u64, u64)) {
+    fn add<const IS_CARRIED: bool>(
+        &mut self,
+        tables: &mut Tables,
+        flow: &Flow,
+        key: PlanKey,
+        (packets, bytes): (u64, u64),
+    ) {
         let now = tables.now;
         let plan = match self.plans.get(&key) {
             Some(plan) => *plan,
-            None => self.plan(tables, key, is_carried),
+            None => self.plan(tables, key, IS_CARRIED),
         };
         tables.flows.add(plan.flows, 1, 0, now);
         if plan.drop != NONE {
@@ -237,7 +268,7 @@ impl View {
         if packets | bytes != 0
             && let Some(io) = self.members.io
         {
-            let slot = if plan.io == NONE { self.io(tables, key, io, is_carried) } else { plan.io };
+            let slot = if plan.io == NONE { self.io(tables, key, io, IS_CARRIED) } else { plan.io };
             tables.io.add(slot, packets, bytes, now);
         }
         if let Some(traffic) = &flow.traffic
@@ -262,7 +293,7 @@ impl View {
         (packets, bytes): (u64, u64),
     ) {
         if let Some(member) = self.members.io {
-            let ends = self.ends(&tables.names, ends, direction, addresses.map(Some)).project(member);
+            let ends = self.ends.of_totals(&tables.names, ends, direction, addresses).project(member);
             let key = SeriesKey { ends, labels: carrier.into() };
             let slot = place(&mut tables.io, &tables.symbols, key, false, tables.now);
             tables.io.add(slot, packets, bytes, tables.now);
@@ -272,43 +303,6 @@ impl View {
     /// Clears the cached slots; to be called after series were removed.
     pub(super) fn clear_plans(&mut self) {
         self.plans.clear();
-    }
-
-    #[inline]
-    fn ends(
-        &self,
-        names: &NameSnapshot,
-        ends: [&End; 2],
-        direction: Direction,
-        addresses: [Option<&IpAddr>; 2],
-    ) -> PackedEnds {
-        let source = self.source.pack(ends[0], direction, addresses[0], names);
-        let destination = self.destination.pack(ends[1], direction, addresses[1], names);
-        PackedEnds::new([source, destination], self.direction(direction), self.is_wide)
-    }
-
-    /// The ends, if keys have neither labels nor addresses.
-    #[inline]
-    fn narrow_ends(&self, names: &NameSnapshot, [source, destination]: [&End; 2], direction: Direction) -> PackedEnds {
-        PackedEnds::narrow([
-            self.source.value(source, direction, names),
-            self.destination.value(destination, direction, names),
-        ])
-    }
-
-    /// The ends of a flow that carries their entities, and what keeps their texts alive.
-    #[cold]
-    fn carried_ends(&self, symbols: &Symbols, flow: &Flow) -> (PackedEnds, [[Option<Lease>; 2]; 2]) {
-        let [from, to] = addresses(flow);
-        let (source, of_source) = self.source.pack_carried(FlowEnd::Source, flow, from, symbols);
-        let (destination, of_destination) = self.destination.pack_carried(FlowEnd::Destination, flow, to, symbols);
-        let ends = PackedEnds::new([source, destination], self.direction(flow.direction), self.is_wide);
-        (ends, [of_source, of_destination])
-    }
-
-    #[inline]
-    fn direction(&self, direction: Direction) -> Option<Direction> {
-        self.contexts.labels.has(ContextLabel::TrafficDirection).then_some(direction)
     }
 
     /// Finds the series of a key that is not cached.

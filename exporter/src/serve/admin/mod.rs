@@ -7,4 +7,4 @@ mod server;
 pub(crate) mod table;
 
 pub use ready::Ready;
-pub use server::{Admin, AdminError, Bound, Config, Documents};
+pub use server::{Bound, Config, Documents};

@@ -17,7 +17,7 @@ use super::limits::{CONNECTION_WINDOW, Limits, SEND_BUFFER, STREAM_WINDOW};
 use super::preface::{Preface, PrefaceStream};
 use super::refusal::{RefusalReason, tls_cause};
 use super::service::{ServerState, Service};
-use super::tls_reload::CurrentTls;
+use crate::serve::tls::CurrentTls;
 use crate::support::error_chain::causes;
 use crate::support::shutdown;
 

@@ -17,8 +17,6 @@ mod request_body;
 mod response_body;
 mod server;
 mod service;
-pub mod tls;
-mod tls_reload;
 
 pub use deadline::shutting_down;
 pub use extensions::{Client, ConnectionQueue};

@@ -17,8 +17,7 @@ use super::listen::{self, Address, Bind, BindError, Listener};
 use super::metrics::{GaugeGuard, ServerMetrics};
 use super::refusal::RefusalReason;
 use super::service::{RequestSlots, ServerState};
-use super::tls::{TlsError, TlsFiles};
-use super::tls_reload::{CurrentTls, TlsReloader};
+use crate::serve::tls::{CurrentTls, TlsError, TlsFiles, TlsReloader};
 use crate::support::accept::{AcceptRetry, log_panic};
 use crate::support::byte_budget::ByteBudget;
 use crate::support::shutdown;
@@ -27,6 +26,8 @@ use crate::support::telemetry::Telemetry;
 
 /// Its name in the log.
 const SERVER: &str = "gRPC";
+/// HTTP/2 in ALPN (RFC 9113, 3.2).
+const ALPN: &[u8] = b"h2";
 
 /// The configuration of a server.
 #[derive(Clone, Debug)]
@@ -70,7 +71,7 @@ impl Config {
     /// See [`ServerError`].
     pub async fn bind(self) -> Result<Bound, ServerError> {
         let Self { listen, tls, limits, version, telemetry } = self;
-        let tls = tls.map(TlsReloader::new).transpose()?;
+        let tls = tls.map(|files| TlsReloader::new(files, ALPN)).transpose()?;
         let listeners = listen::bind(listen).await?;
         Ok(Bound { listeners, tls, limits, version, metrics: ServerMetrics::new(&telemetry) })
     }
@@ -102,7 +103,8 @@ impl Bound {
         let mut tasks = JoinSet::new();
         let (reloader, current) = tls.unzip();
         if let Some(reloader) = reloader {
-            tasks.spawn(reloader.run(metrics.clone(), stop.clone()));
+            let reloads = metrics.clone();
+            tasks.spawn(reloader.run(move |outcome| reloads.count_reload(outcome), stop.clone()));
         }
         for listener in listeners {
             let slots = if matches!(listener, Listener::Unix(_)) { &unix } else { &tcp };

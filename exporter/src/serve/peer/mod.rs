@@ -86,7 +86,7 @@ impl Config {
         let Self { node, addresses, tls, peers, file, domains, refresh, resolve, telemetry } = self;
         let incidents = Incidents::new(&telemetry, &metric::EYEPIECE_HUBBLE_PEER_INCIDENTS);
         let (sender, updates) = mpsc::channel(UPDATE_QUEUE);
-        let count = telemetry.gauge(metric::EYEPIECE_HUBBLE_PEER_COUNT.name, &[]);
+        let count = telemetry.gauge(metric::EYEPIECE_HUBBLE_PEER_ACTIVE.name, &[]);
         let local = LocalAddresses::find(&addresses);
         let mut registry = PeerRegistry::new(node.full_name(), tls, local, peers, domains.len(), count);
         let file = file.map(|path| {

@@ -18,9 +18,7 @@ pub fn decode(record: &[u8], clock: Clock) -> Option<Event<'_>> {
     let header: Header = unsafe { record.as_ptr().cast::<Header>().read_unaligned() };
     let data = record.get(HEADER..HEADER + header.data_len as usize)?;
     if header.hook == RECORD_PROCESS {
-        let data: &[u8; size_of::<Process>()] = data.try_into().ok()?;
-        // SAFETY: as above.
-        return Some(Event::Process(unsafe { data.as_ptr().cast::<Process>().read_unaligned() }));
+        return process(data);
     }
     let hook = Hook::from_u8(header.hook)?;
     let kernel_drop = (hook == Hook::Drop).then_some(KernelDrop {
@@ -47,6 +45,15 @@ pub fn decode(record: &[u8], clock: Clock) -> Option<Event<'_>> {
         traffic: Some(traffic),
         kernel_drop,
     }))
+}
+
+/// Decodes the payload of a record of a process.
+#[cold]
+#[inline(never)]
+fn process(data: &[u8]) -> Option<Event<'_>> {
+    let data: &[u8; size_of::<Process>()] = data.try_into().ok()?;
+    // SAFETY: any bytes are a process.
+    Some(Event::Process(unsafe { data.as_ptr().cast::<Process>().read_unaligned() }))
 }
 
 #[cfg(test)]

@@ -148,7 +148,7 @@ impl Worker {
         let ignored =
             |reason| telemetry.counter(metric::EYEPIECE_DATAPATH_IGNORED.name, &[(attribute::EYEPIECE_REASON, reason)]);
         let entries = |family| {
-            telemetry.gauge(metric::EYEPIECE_DATAPATH_CONNECTION_COUNT.name, &[(attribute::NETWORK_TYPE, family)])
+            telemetry.gauge(metric::EYEPIECE_DATAPATH_CONNECTION_ACTIVE.name, &[(attribute::NETWORK_TYPE, family)])
         };
         let counter_maps = counter_maps::Deps {
             untracked: deps.untracked.try_clone()?,

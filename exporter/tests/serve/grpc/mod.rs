@@ -4,6 +4,6 @@ mod descriptors;
 mod life;
 mod limits;
 mod peers;
-mod pki;
+pub(crate) mod pki;
 mod support;
 mod tls;

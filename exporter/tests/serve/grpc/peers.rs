@@ -61,7 +61,7 @@ async fn changed_peers_file_is_reloaded() {
         assert_eq!(next(stream).await, "- b 10.0.0.2:2");
         assert_eq!(next(stream).await, "- d 10.0.0.3:1");
     }
-    server.until("peer.count", "", 1).await;
+    server.until("peer.active", "", 1).await;
 }
 
 type Answers = Arc<Mutex<BTreeMap<String, Vec<SocketAddr>>>>;
@@ -85,7 +85,7 @@ async fn changed_name_notifies_peers() {
     set(&["10.0.0.2:4244", "[fd00::2]:4244"]);
     let domains = vec!["nodes.example".to_owned()];
     let server = Setup { domains, resolve: scripted(&answers), ..Setup::default() }.start().await;
-    server.until("peer.count", "", 2).await;
+    server.until("peer.active", "", 2).await;
     let mut stream = notify(&server).await;
     assert_eq!(next(&mut stream).await, format!("+ us {}", server.tcp()));
     assert_eq!(next(&mut stream).await, "+ 10.0.0.2 10.0.0.2:4244", "one node, by IPv4");
@@ -107,7 +107,7 @@ async fn changed_name_notifies_peers() {
 #[tokio::test]
 async fn system_resolver_answers_peer_name() {
     let server = Setup { domains: vec!["localhost:9".to_owned()], ..Setup::default() }.start().await;
-    server.until("peer.count", "", 2).await;
+    server.until("peer.active", "", 2).await;
     let mut stream = notify(&server).await;
     assert_eq!(next(&mut stream).await, format!("+ us {}", server.tcp()));
     assert_eq!(next(&mut stream).await, "+ 127.0.0.1 127.0.0.1:9");

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use eyepiece::serve::grpc::health::Health;
-use eyepiece::serve::grpc::tls::TlsFiles;
 use eyepiece::serve::grpc::{Address, Bind, Config, Limits};
 use eyepiece::serve::peer;
+use eyepiece::serve::tls::TlsFiles;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
 use eyepiece::support::unix_listener;

@@ -152,7 +152,7 @@ async fn swapped_secret_is_reloaded() {
     for name in ["cert", "key"] {
         std::os::unix::fs::symlink(format!("..data/{name}"), pki.path(name)).unwrap();
     }
-    let files = eyepiece::serve::grpc::tls::TlsFiles { cert: pki.path("cert"), key: pki.path("key"), client_ca: None };
+    let files = eyepiece::serve::tls::TlsFiles { cert: pki.path("cert"), key: pki.path("key"), client_ca: None };
     let server = Setup { tls: Some(files), ..Setup::default() }.start().await;
     assert!(server.tls_channel(pki.client(None)).await.is_ok());
     for (round, (name, of)) in [("..2", &new), ("..3", &pki)].into_iter().enumerate() {
@@ -173,7 +173,7 @@ async fn unusable_tls_files_fail_start() {
     let good = pki.files(Some(&other.ca));
     std::fs::write(pki.path("empty"), "").unwrap();
     std::fs::write(pki.path("other-key"), other.sign(NAME).key).unwrap();
-    let with = |change: &dyn Fn(&mut eyepiece::serve::grpc::tls::TlsFiles)| {
+    let with = |change: &dyn Fn(&mut eyepiece::serve::tls::TlsFiles)| {
         let mut files = good.clone();
         change(&mut files);
         files

@@ -1,7 +1,8 @@
 //! Selectors against labels, and invalid selectors.
 
+use eyepiece_flow::labels::Labels;
+
 use super::Selector;
-use crate::filter::label::Labels;
 
 const LABELS: [&str; 6] = [
     "k8s:app=web",

@@ -10,7 +10,9 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
 use super::{Encoded, MAX_REQUEST, attribute, encode};
-use crate::pipeline::metrics::{Resolved, Series};
+use crate::pipeline::metrics::{
+    DURATION_BOUNDS, DURATION_BUCKETS, Exemplar, HistogramValue, Resolved, Series, SeriesValue,
+};
 
 const TIME: u64 = 1000;
 
@@ -19,7 +21,7 @@ fn series(name: &str, start: u64, value: u64) -> Series {
         attributes: vec![("source", name.to_owned()), ("destination", String::new())],
         overflow: false,
         start,
-        value,
+        value: SeriesValue::Sum(value, None),
     }
 }
 
@@ -63,7 +65,7 @@ fn points(encoded: &Encoded) -> Vec<(String, String, i64)> {
 
 #[test]
 fn metric_is_cumulative_sum() {
-    let overflow = Series { attributes: Vec::new(), overflow: true, start: 7, value: u64::MAX };
+    let overflow = Series { attributes: Vec::new(), overflow: true, start: 7, value: SeriesValue::Sum(u64::MAX, None) };
     let to_port = Series {
         attributes: vec![("source", "c".to_owned()), ("destination.port", "443".to_owned())],
         ..series("", 5, 8)
@@ -150,4 +152,28 @@ fn full_aggregation_fits_receivers() {
     assert!(sizes.iter().all(|&size| size <= MAX_REQUEST), "{sizes:?}");
     assert!(sizes.iter().rev().skip(1).all(|&size| size > MAX_REQUEST / 10 * 8), "well filled: {sizes:?}");
     assert_eq!(points(&encoded).len(), 80_000);
+}
+
+#[test]
+fn durations_are_cumulative_histogram() {
+    let exemplar = |trace_id: &str, value| Some(Exemplar { trace_id: trace_id.into(), value, time: 500 });
+    let mut exemplars = [const { None }; DURATION_BUCKETS];
+    exemplars[1] = exemplar("000102030405060708090a0b0c0d0e0f", 0.007);
+    exemplars[2] = exemplar("not-a-trace", 0.02);
+    let mut buckets = [0; DURATION_BUCKETS];
+    (buckets[1], buckets[2], buckets[DURATION_BUCKETS - 1]) = (3, 1, 2);
+    let value = SeriesValue::Histogram(Box::new(HistogramValue { sum_ns: 25_041_000_000, buckets, exemplars }));
+    let durations =
+        Resolved { unit: "s", ..metric("hubble.http_request_duration", vec![Series { value, ..series("a", 5, 0) }]) };
+    let encoded = encode(&[durations, metric("hubble.drop", vec![series("a", 5, 6)])], TIME, &resource(), MAX_REQUEST);
+    assert_eq!((encoded.points, encoded.oversized, encoded.requests.len()), (2, 0, 1));
+    let metrics = &encoded.requests[0].resource_metrics[0].scope_metrics[0].metrics;
+    let Some(Data::Histogram(histogram)) = &metrics[0].data else { panic!("{metrics:?}") };
+    assert_eq!(histogram.aggregation_temporality, AggregationTemporality::Cumulative as i32);
+    let [point] = histogram.data_points.as_slice() else { panic!("{histogram:?}") };
+    assert_eq!((point.count, point.sum, point.start_time_unix_nano), (6, Some(25.041), 5));
+    assert_eq!((&point.bucket_counts[..], &point.explicit_bounds[..]), (&buckets[..], &DURATION_BOUNDS[..]));
+    let [exemplar] = point.exemplars.as_slice() else { panic!("{point:?}") };
+    assert_eq!((exemplar.time_unix_nano, &exemplar.trace_id[..]), (500, &(0..16).collect::<Vec<u8>>()[..]));
+    assert!(matches!(metrics[1].data, Some(Data::Sum(_))), "{metrics:?}");
 }

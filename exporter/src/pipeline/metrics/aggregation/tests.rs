@@ -13,13 +13,13 @@ use eyepiece_wire::{AnsweredBy, Hook, InterfaceKind};
 use super::{Aggregation, Config};
 use crate::metadata::LinkTables;
 use crate::pipeline::metrics::{
-    ContextLabels, Contexts, EndLabel, Identity, IoDirection, Labels, Metric, MetricContexts, MetricKind, Snapshot,
-    Value,
+    ContextLabels, Contexts, EndLabel, Handlers, Identity, IoDirection, Labels, Metric, MetricKind, Snapshot, Value,
 };
 
 mod contexts;
 mod detail;
 mod expiry;
+mod l7;
 mod names;
 
 const IDLE: u64 = 1000;
@@ -55,8 +55,8 @@ fn flow(source: End, destination: End, verdict: Verdict, time: u64) -> Flow {
     flow
 }
 
-fn config(max_series: usize, contexts: MetricContexts) -> Config {
-    Config { contexts, max_series, idle_expiry: Duration::from_nanos(IDLE), ..Config::default() }
+fn config(max_series: usize, handlers: Handlers) -> Config {
+    Config { handlers, max_series, idle_expiry: Duration::from_nanos(IDLE), ..Config::default() }
 }
 
 fn contexts(source: &str, destination: &str) -> Contexts {
@@ -64,7 +64,7 @@ fn contexts(source: &str, destination: &str) -> Contexts {
 }
 
 fn aggregation(max_series: usize) -> Aggregation {
-    Aggregation::new(config(max_series, MetricContexts::default()), 0)
+    Aggregation::new(config(max_series, Handlers::default()), 0)
 }
 
 fn metric(snapshot: &Snapshot, kind: MetricKind) -> Option<&Metric> {
@@ -180,11 +180,12 @@ fn unnamed_sources_share_series() {
 #[test]
 fn metrics_have_contexts_of_their_own() {
     let Bench { client, server, .. } = bench();
-    let different = MetricContexts {
-        drop: contexts("ip", "ip"),
-        flows: contexts("", ""),
-        tcp: contexts("identity", "reserved-identity|ip"),
-        io: contexts("reserved-identity|name", ""),
+    let different = Handlers {
+        drop: Some(contexts("ip", "ip")),
+        flow: Some(contexts("", "")),
+        tcp: Some(contexts("identity", "reserved-identity|ip")),
+        flow_io: contexts("reserved-identity|name", ""),
+        ..Handlers::none()
     };
     let mut aggregation = Aggregation::new(config(10, different), 0);
     assert_eq!(aggregation.views.len(), 3);
@@ -263,7 +264,7 @@ fn idle_series_return_with_new_start() {
     count(&mut aggregation, &sent(server, client, 1200));
     count(&mut aggregation, &sent(client, server, 1300));
     assert_eq!(packets(&aggregation, 1300), [(100, 4), (1200, 2), (1300, 2)]);
-    let expired = aggregation.occupancy().map(|table| table.expired);
+    let expired: Vec<_> = aggregation.occupancy().iter().map(|table| table.expired).collect();
     assert_eq!(expired, [0, 1, 1, 1, 0], "drops, flows, flags, packets; the interface was never idle");
     aggregation.expire(1301 + IDLE);
     assert_eq!(aggregation.snapshot(1301 + IDLE).metrics, []);
@@ -273,7 +274,7 @@ fn idle_series_return_with_new_start() {
 fn zero_expiry_removes_nothing() {
     let Bench { client, server, .. } = bench();
     let mut aggregation =
-        Aggregation::new(Config { idle_expiry: Duration::ZERO, ..config(10, MetricContexts::default()) }, 0);
+        Aggregation::new(Config { idle_expiry: Duration::ZERO, ..config(10, Handlers::default()) }, 0);
     aggregation.count(&flow(client, server, Verdict::Forwarded, 100), InterfaceKind::Endpoint);
     aggregation.expire(u64::MAX);
     assert_eq!(total(&aggregation.snapshot(200), MetricKind::FlowPackets), 2);
@@ -296,7 +297,7 @@ fn overflowed_key_gets_free_slot() {
 #[test]
 fn uncached_keys_are_counted() {
     let Bench { world, .. } = bench();
-    let mut aggregation = Aggregation::new(config(10, MetricContexts::default()), 0);
+    let mut aggregation = Aggregation::new(config(10, Handlers::default()), 0);
     let keys = u32::try_from(super::PLANS.start() * 2 + 1).expect("a small number");
     for _ in 0..2 {
         for number in 0..keys {
@@ -422,7 +423,7 @@ fn reused_index_has_new_series() {
 #[test]
 fn losses_count_as_hubble_counts_them() {
     use LostSource::{HubbleRing, KernelBuffer, ObserverQueue};
-    let mut aggregation = Aggregation::new(config(0, MetricContexts::default()), 3);
+    let mut aggregation = Aggregation::new(config(0, Handlers::default()), 3);
     for (source, count, time, arrival) in [
         (HubbleRing, 2, 1, 3),
         (KernelBuffer, 50, 2, 5),
@@ -455,7 +456,7 @@ fn series_ages_by_arrival_time() {
     let Bench { client, server, .. } = bench();
     const START: u64 = 10 * IDLE;
     for (what, happened) in [("long ago", 5), ("now", START + 7), ("in the future", u64::MAX - 1)] {
-        let mut aggregation = Aggregation::new(config(10, MetricContexts::default()), START);
+        let mut aggregation = Aggregation::new(config(10, Handlers::default()), START);
         for arrival in [START + 7, START + 500] {
             aggregation.arrive(arrival);
             aggregation.count(&flow(client, server, Verdict::Forwarded, happened), InterfaceKind::Endpoint);
@@ -474,7 +475,7 @@ fn series_ages_by_arrival_time() {
 #[test]
 fn first_series_starts_with_aggregation() {
     let Bench { client, server, .. } = bench();
-    let mut aggregation = Aggregation::new(config(10, MetricContexts::default()), 50);
+    let mut aggregation = Aggregation::new(config(10, Handlers::default()), 50);
     aggregation.count(&flow(client, server, Verdict::Forwarded, 5), InterfaceKind::Endpoint);
     for metric in &aggregation.snapshot(90).metrics {
         assert!(metric.points.iter().all(|point| point.start == 50), "{metric:?}");

@@ -15,7 +15,7 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, prop, prop_oneof, propte
 
 use super::{DropReasonNames, Naming, Resolved, Resolver};
 use crate::metadata::{InterfaceInfo, LinkTables};
-use crate::pipeline::metrics::{Aggregation, Config, MetricContexts, MetricKind};
+use crate::pipeline::metrics::{Aggregation, Config, Handlers, MetricKind};
 
 /// Interface indexes; each name has a few of them.
 const INTERFACES: u32 = 9;
@@ -65,8 +65,8 @@ impl Reader {
     fn new(max_series: usize) -> Self {
         // Addresses as names: mapped into IPv6 or not they have the same text, by different keys.
         let context = "ip".parse().expect("a context");
-        let contexts = MetricContexts::usual(&context, &context);
-        let config = Config { contexts, max_series, idle_expiry: Duration::from_nanos(IDLE), ..Config::default() };
+        let handlers = Handlers::usual(&context, &context);
+        let config = Config { handlers, max_series, idle_expiry: Duration::from_nanos(IDLE), ..Config::default() };
         let mut links = LinkTables::new(&Symbols::default());
         for ifindex in 1..=INTERFACES {
             let name = links.intern(&format!("x{}", ifindex % NAMES));
@@ -101,7 +101,7 @@ impl Reader {
         for metric in self.export() {
             for series in metric.series {
                 let name = format!("{} {:?} {}", metric.name, series.attributes, series.overflow);
-                let now = (series.start, series.value);
+                let now = (series.start, series.value.count());
                 let last = self.seen.insert(name.clone(), now).unwrap_or_default();
                 assert!(last.0 <= now.0, "{name}: its start goes back: {last:?}, {now:?}");
                 assert!(last.0 < now.0 || last.1 <= now.1, "{name} falls: {last:?}, {now:?}");
@@ -137,7 +137,7 @@ fn packets(reader: &mut Reader, name: &str) -> Option<(u64, u64)> {
     let metrics = reader.export();
     let metric = metrics.iter().find(|metric| metric.name == MetricKind::InterfacePackets.schema().name)?;
     let series = metric.series.iter().find(|series| series.attributes.iter().any(|(_, text)| text == name))?;
-    Some((series.start, series.value))
+    Some((series.start, series.value.count()))
 }
 
 #[test]

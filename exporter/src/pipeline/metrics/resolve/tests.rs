@@ -1,6 +1,7 @@
 //! Tables of names and texts for exporters.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use eyepiece_flow::event::LostSource;
@@ -26,13 +27,14 @@ fn resolved(metric: Metric, symbols: &Symbols, naming: Naming) -> Resolved {
     let ends = vec![lease("veth0")];
     let interfaces = [1, 2, 3, 4, 5].map(|ifindex| ((ifindex, 0), lease(if ifindex == 2 { "eth0" } else { "veth1" })));
     let names = PointNames { ends, interfaces: interfaces.into() };
-    let snapshot = Snapshot { time: 9, metrics: vec![metric], names };
+    let snapshot = Snapshot { time: 9, metrics: vec![metric], durations: None, names };
     resolve(&snapshot, &Kernel, naming).pop().expect("one metric")
 }
 
 fn metric(kind: MetricKind, ends: EndLabel, identities: &[Identity]) -> Metric {
     let points = identities.iter().map(|&identity| Point { start: 1, value: 2, identity }).collect();
-    Metric { kind, source: ends, destination: ends, labels: LabelSet::default(), points }
+    let (labels, exemplars) = (LabelSet::default(), HashMap::new());
+    Metric { kind, source: ends, destination: ends, labels, points, exemplars }
 }
 
 fn series(source: Value, destination: Value, labels: Labels) -> Identity {
@@ -219,7 +221,7 @@ fn series_with_equal_texts_become_one() {
         .iter()
         .map(|series| {
             let texts: Vec<&str> = series.attributes.iter().map(|(_, text)| text.as_str()).collect();
-            (texts.join(" "), series.overflow, series.start, series.value)
+            (texts.join(" "), series.overflow, series.start, series.value.count())
         })
         .collect();
     let expected = [

@@ -3,6 +3,7 @@
 //! A ring of slow traffic spans hours and thousands of snapshots. So a block keeps the names of its own entries, and shares
 //! them with the block before if it needs no other.
 
+use std::hash::Hash;
 use std::ptr;
 use std::sync::Arc;
 
@@ -63,10 +64,51 @@ impl BatchNames for BlockNames {
 pub(super) struct NameCollector {
     /// The names that the last batch referred to.
     of_batch: Option<Arc<dyn BatchNames>>,
-    /// The ends and interfaces that the last block has, or for which its batch had no name.
-    ends: HashSet<EndKey, RandomState>,
-    interfaces: HashSet<u32, RandomState>,
+    /// The ends that the last block has, or for which its batch had no name.
+    ends: KeySet<EndKey>,
+    /// The interfaces.
+    interfaces: KeySet<u32>,
     last: Arc<BlockNames>,
+}
+
+/// A set of keys with a direct-mapped cache before it: a look-up for each end of each flow is most of the ring's cost, and
+/// flows of a batch have few ends.
+#[derive(Debug)]
+struct KeySet<K> {
+    all: HashSet<K, RandomState>,
+    cache: [Option<K>; CACHED],
+}
+
+/// Keys of the cache, a power of two.
+const CACHED: usize = 64;
+
+impl<K: Copy> Default for KeySet<K> {
+    fn default() -> Self {
+        Self { all: HashSet::default(), cache: [None; CACHED] }
+    }
+}
+
+impl<K: Copy + Eq + Hash> KeySet<K> {
+    /// `numbers` are two numbers of the key, for its place in the cache.
+    #[inline]
+    fn contains(&mut self, key: K, numbers: [u32; 2]) -> bool {
+        // Fibonacci hashing: the numbers are often consecutive.
+        let hash = (u64::from(numbers[0]) << 32 | u64::from(numbers[1])).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let place = &mut self.cache[(hash >> (u64::BITS - CACHED.ilog2())) as usize];
+        if *place == Some(key) {
+            return true;
+        }
+        let is_known = self.all.contains(&key);
+        if is_known {
+            *place = Some(key);
+        }
+        is_known
+    }
+
+    fn clear(&mut self) {
+        self.all.clear();
+        self.cache = [None; CACHED];
+    }
 }
 
 impl NameCollector {
@@ -84,28 +126,31 @@ impl NameCollector {
         Arc::clone(&self.last)
     }
 
-    fn has(&self, observed: &Observed) -> bool {
-        let has_end = |end: &End| self.ends.contains(&key(end));
+    fn has(&mut self, observed: &Observed) -> bool {
         match observed {
             Observed::Flow(flow) => {
-                let indexes = interfaces(flow);
-                has_end(&flow.source)
-                    && has_end(&flow.destination)
-                    && indexes.iter().all(|index| self.interfaces.contains(index))
+                self.has_end(&flow.source)
+                    && self.has_end(&flow.destination)
+                    && interfaces(flow).into_iter().all(|index| self.interfaces.contains(index, [index, 0]))
             }
-            Observed::Debug(event) => has_end(&event.source),
+            Observed::Debug(event) => self.has_end(&event.source),
             Observed::Agent(_) | Observed::Lost(_) => true,
         }
+    }
+
+    #[inline]
+    fn has_end(&mut self, end: &End) -> bool {
+        self.ends.contains(key(end), [end.name.number(), end.entity])
     }
 
     fn add(&mut self, observed: &Observed) {
         match observed {
             Observed::Flow(flow) => {
-                self.ends.extend([key(&flow.source), key(&flow.destination)]);
-                self.interfaces.extend(interfaces(flow));
+                self.ends.all.extend([key(&flow.source), key(&flow.destination)]);
+                self.interfaces.all.extend(interfaces(flow));
             }
             Observed::Debug(event) => {
-                self.ends.insert(key(&event.source));
+                self.ends.all.insert(key(&event.source));
             }
             Observed::Agent(_) | Observed::Lost(_) => {}
         }
@@ -119,13 +164,13 @@ impl NameCollector {
                 EndNames { name: names.end(&end).map(Arc::clone), entity: names.shared_entity(&end) },
             )
         };
-        let interface = |&ifindex: &u32| {
+        let interface = |ifindex: u32| {
             let (name, kind) = names.interface(ifindex)?;
             Some((ifindex, Arc::clone(name), kind))
         };
-        let mut ends: Box<[_]> = self.ends.iter().map(end).collect();
-        let mut interfaces: Box<[_]> = self.interfaces.iter().filter_map(interface).collect();
+        let mut ends: Box<[_]> = self.ends.all.iter().map(end).collect();
         ends.sort_unstable_by_key(|(key, _)| *key);
+        let mut interfaces: Box<[_]> = self.interfaces.all.iter().copied().filter_map(interface).collect();
         interfaces.sort_unstable_by_key(|(index, ..)| *index);
         BlockNames { ends, interfaces }
     }

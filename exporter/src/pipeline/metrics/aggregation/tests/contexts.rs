@@ -15,9 +15,9 @@ use super::{Aggregation, bench, config, count, flow, traffic};
 use crate::metadata::provider::{Change, ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::Registry;
 use crate::metadata::{NameSnapshot, Publisher};
-use crate::pipeline::metrics::{Contexts, DropReasonNames, MetricContexts, MetricKind, Naming, Snapshot, resolve};
+use crate::pipeline::metrics::{Contexts, DropReasonNames, Handlers, MetricKind, Naming, Snapshot, resolve};
 
-struct Machine;
+pub(super) struct Machine;
 
 impl DropReasonNames for Machine {
     fn reason(&self, reason: u32) -> Cow<'_, str> {
@@ -40,7 +40,7 @@ fn series(snapshot: &Snapshot, kind: MetricKind, naming: Naming) -> Vec<(String,
         pairs.collect::<Vec<_>>().join(" ")
     };
     let series = metric.into_iter().flat_map(|metric| metric.series);
-    series.map(|series| (text(&series.attributes), series.value)).collect()
+    series.map(|series| (text(&series.attributes), series.value.count())).collect()
 }
 
 fn pod(name: &str, app: &str) -> EndMetadata {
@@ -54,7 +54,7 @@ fn pod(name: &str, app: &str) -> EndMetadata {
 }
 
 /// Pods at 10.0.0.2 and 10.0.0.3, and their names in the contexts of metrics.
-fn names(contexts: &MetricContexts, symbols: &Symbols) -> Arc<NameSnapshot> {
+fn names(contexts: &Handlers, symbols: &Symbols) -> Arc<NameSnapshot> {
     let publisher = Publisher::default();
     let registry = Registry::new(symbols.clone(), publisher.clone(), contexts.wanted_texts());
     let set = |last: u8, metadata| {
@@ -87,13 +87,13 @@ fn handlers_label_their_own_metrics() {
     let all = "source_ip,source_pod,source_namespace,source_workload,source_workload_kind,source_app,destination_ip,\
                destination_pod,destination_namespace,destination_workload,destination_workload_kind,destination_app,\
                traffic_direction";
-    let contexts = MetricContexts {
-        drop: options("sourceContext=namespace;sourceEgressContext=pod|ip;destinationIngressContext=workload-name"),
-        flows: options(&format!("labelsContext={all}")),
-        tcp: options(
-            "sourceContext=ip;destinationContext=app;labelsContext=traffic_direction,source_ip,destination_app",
-        ),
-        io: options(""),
+    let drop = "sourceContext=namespace;sourceEgressContext=pod|ip;destinationIngressContext=workload-name";
+    let tcp = "sourceContext=ip;destinationContext=app;labelsContext=traffic_direction,source_ip,destination_app";
+    let contexts = Handlers {
+        drop: Some(options(drop)),
+        flow: Some(options(&format!("labelsContext={all}"))),
+        tcp: Some(options(tcp)),
+        ..Handlers::none()
     };
     let symbols = Symbols::default();
     let names = names(&contexts, &symbols);
@@ -137,7 +137,13 @@ fn handlers_label_their_own_metrics() {
 fn unlabelled_metrics_are_not_split() {
     let labelled = options("sourceContext=pod;labelsContext=source_ip,destination_ip,traffic_direction");
     let plain = options("sourceContext=pod");
-    let contexts = MetricContexts { drop: labelled.clone(), flows: options(""), tcp: plain, io: labelled };
+    let contexts = Handlers {
+        drop: Some(labelled.clone()),
+        flow: Some(options("")),
+        tcp: Some(plain),
+        flow_io: labelled,
+        ..Handlers::none()
+    };
     let symbols = Symbols::default();
     let names = names(&contexts, &symbols);
     let mut aggregation = Aggregation::new(config(100, contexts), 0).with_symbols(symbols);
@@ -158,8 +164,7 @@ fn unlabelled_metrics_are_not_split() {
 #[test]
 fn totals_have_labels_of_flows() {
     let io = options("sourceEgressContext=pod;labelsContext=destination_workload,source_ip,traffic_direction");
-    let none = options("");
-    let contexts = MetricContexts { drop: none.clone(), flows: none.clone(), tcp: none, io };
+    let contexts = Handlers { flow_io: io, ..Handlers::none() };
     let symbols = Symbols::default();
     let names = names(&contexts, &symbols);
     let mut aggregation = Aggregation::new(config(100, contexts), 0).with_symbols(symbols);
@@ -178,7 +183,7 @@ fn totals_have_labels_of_flows() {
 
 #[test]
 fn labels_beyond_limit_overflow() {
-    let contexts = MetricContexts { drop: options("labelsContext=source_ip"), ..MetricContexts::default() };
+    let contexts = Handlers { drop: Some(options("labelsContext=source_ip")), ..Handlers::default() };
     let mut aggregation = Aggregation::new(config(5, contexts), 0);
     let (client, server) = (bench().client, bench().server);
     for last in 0..100_u8 {
@@ -194,7 +199,7 @@ fn labels_beyond_limit_overflow() {
 #[test]
 fn absent_addresses_are_no_labels() {
     let contexts =
-        MetricContexts { drop: options("sourceContext=ip;labelsContext=destination_ip"), ..MetricContexts::default() };
+        Handlers { drop: Some(options("sourceContext=ip;labelsContext=destination_ip")), ..Handlers::default() };
     let mut aggregation = Aggregation::new(config(5, contexts), 0);
     let mut flow = flow(End::default(), End::default(), Verdict::Dropped, 100);
     (flow.no_source_address, flow.no_destination_address) = (true, true);

@@ -6,7 +6,7 @@ use eyepiece_wire::{Hook, InterfaceKind};
 
 use super::{Bench, address, bench, config, flow, metric, total, traffic};
 use crate::pipeline::metrics::{
-    Aggregation, Config, FlowDetail, Identity, Labels, MetricContexts, MetricKind, Naming, Snapshot,
+    Aggregation, Config, FlowDetail, Handlers, Identity, Labels, MetricKind, Naming, Snapshot,
 };
 
 /// TransportDetail and packets of each series of `hubble.flow.packets`, sorted.
@@ -39,7 +39,7 @@ fn flow_detail_splits_packets_and_bytes() {
             ],
         ),
     ] {
-        let config = Config { flow_detail, ..config(10, MetricContexts::default()) };
+        let config = Config { flow_detail, ..config(10, Handlers::default()) };
         let mut aggregation = Aggregation::new(config, 0);
         // Twice: with a new plan, and with the cached one.
         let mut sent = flow(client, server, Verdict::Forwarded, 5);
@@ -77,7 +77,7 @@ fn flow_detail_splits_packets_and_bytes() {
 fn ports_beyond_cap_overflow() {
     let Bench { client, server, .. } = bench();
     let mut aggregation =
-        Aggregation::new(Config { flow_detail: FlowDetail::Port, ..config(10, MetricContexts::default()) }, 0);
+        Aggregation::new(Config { flow_detail: FlowDetail::Port, ..config(10, Handlers::default()) }, 0);
     for port in 1..=1000 {
         let mut sent = flow(client, server, Verdict::Forwarded, 5);
         sent.l4 = L4::Udp { source_port: 1, destination_port: port };

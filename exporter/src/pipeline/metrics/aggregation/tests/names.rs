@@ -11,7 +11,7 @@ use super::{Aggregation, Bench, IDLE, aggregation, bench, config, flow, metric};
 use crate::metadata::provider::{Change, ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::Registry;
 use crate::metadata::{InterfaceInfo, LinkTables, Publisher};
-use crate::pipeline::metrics::{Context, Identity, MetricContexts, MetricKind, Value};
+use crate::pipeline::metrics::{Context, Handlers, Identity, MetricKind, Value};
 
 #[test]
 fn series_and_snapshots_hold_names() {
@@ -77,7 +77,7 @@ fn interface_series_hold_last_name() {
 fn entities_name_series_by_context() {
     let (symbols, publisher) = (Symbols::default(), Publisher::default());
     let context: Context = "workload|app|pod|name".parse().unwrap();
-    let contexts = MetricContexts::usual(&context, &context);
+    let contexts = Handlers::usual(&context, &context);
     let registry = Registry::new(symbols.clone(), publisher.clone(), contexts.wanted_texts());
     let end = |pod: &str, workload: Option<&str>| EndMetadata {
         namespace: "shop".to_owned(),

@@ -1,4 +1,4 @@
-//! TLS of the server: TLS 1.3 and HTTP/2 only; client certificates if authorities are configured.
+//! The PEM files of a server, and the TLS configuration that they make: TLS 1.3 only, one application protocol.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,9 +7,6 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{ServerConfig, crypto, version};
 
 use crate::support::pem::{PemError, PemFile};
-
-/// HTTP/2 in ALPN (RFC 9113, 3.2).
-const ALPN: &[u8] = b"h2";
 
 /// The PEM files of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +52,7 @@ impl TlsFiles {
     /// # Errors
     /// See [`TlsError`].
     pub fn check(&self) -> Result<(), TlsError> {
-        self.config(&self.read()?).map(drop)
+        self.config(&self.read()?, b"").map(drop)
     }
 
     pub(super) fn read(&self) -> Result<TlsContents, TlsError> {
@@ -66,8 +63,8 @@ impl TlsFiles {
         })
     }
 
-    /// Builds rustls' configuration from the contents.
-    pub(super) fn config(&self, contents: &TlsContents) -> Result<Arc<ServerConfig>, TlsError> {
+    /// Builds rustls' configuration from the contents. `protocol` is the one that clients may choose in ALPN.
+    pub(super) fn config(&self, contents: &TlsContents, protocol: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
         let library = |error: &dyn std::fmt::Display| TlsError::Library { message: error.to_string() };
         let provider = Arc::new(crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -88,7 +85,7 @@ impl TlsFiles {
             key: self.key.clone(),
             message: error.to_string(),
         })?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = vec![protocol.to_vec()];
         Ok(Arc::new(config))
     }
 }
