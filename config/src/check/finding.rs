@@ -70,6 +70,6 @@ pub(super) fn server_tls(table: &str, tls: &ServerTls, findings: &mut Vec<Findin
         let wrong = "without a certificate of our own there is no TLS, and no client is asked for one";
         let (cert, key) = (format!("{table}.cert"), format!("{table}.key"));
         let right = format!("set {cert} and {key} too");
-        findings.push(finding(&format!("{table}.client_ca"), wrong, &right, &[&cert, &key]));
+        findings.push(finding(format!("{table}.client_ca"), wrong, right, &[&cert, &key]));
     }
 }

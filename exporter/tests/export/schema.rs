@@ -10,8 +10,8 @@ use eyepiece::export::otlp::metrics::{MAX_REQUEST, encode};
 use eyepiece::metadata::NameSnapshot;
 use eyepiece::pipeline::enrich;
 use eyepiece::pipeline::metrics::{
-    Aggregation, Config, Context, Contexts, Dns, DropReasonNames, FlowDetail, FlowsToWorld, Handlers, Http, LabelSet,
-    Naming, resolve,
+    Aggregation, Config, Contexts, DnsOptions, DropReasonNames, FlowDetail, FlowsToWorldOptions, Handlers, HttpOptions,
+    LabelSet, Naming, resolve,
 };
 use eyepiece_config::ContextLabel;
 use eyepiece_flow::cilium_release::Producer;

@@ -252,13 +252,14 @@ impl Aggregation {
 
     /// Returns all series.
     pub fn snapshot(&self, now: u64) -> Snapshot {
+        type Unpack = fn(u64) -> Labels;
         use MetricKind::{Drop, FlowIo, FlowPackets, FlowsProcessed, InterfaceIo, InterfacePackets, TcpFlags};
         let handlers = &self.config.handlers;
         let Tables { drop, flows, tcp, io, packets, .. } = &self.tables;
         let first: fn(u32, &Slot) -> u64 = |_, slot| slot.first;
         let second: fn(u32, &Slot) -> u64 = |_, slot| slot.second;
         let ends: fn(u64) -> Labels = |labels| Labels::Ends(TransportDetail::of(labels));
-        let counters: [(_, _, _, fn(u64) -> Labels); 3] = [
+        let counters: [(_, _, _, Unpack); 3] = [
             (Drop, &handlers.drop, drop, labels::drop_of),
             (FlowsProcessed, &handlers.flow, flows, labels::flow_of),
             (TcpFlags, &handlers.tcp, tcp, labels::tcp_of),

@@ -96,10 +96,10 @@ mod tests {
 
     use super::{Encoding, Format, encoding, format};
 
-    fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
+    fn headers(name: &HeaderName, values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(&name, value.parse().unwrap());
+            headers.append(name, value.parse().unwrap());
         }
         headers
     }
@@ -135,7 +135,7 @@ mod tests {
             (&["application/openmetrics-text; q=7, text/plain; q=1"], OpenMetrics),
             (&[",;,=;q=,  ;;"], Text),
         ] {
-            assert_eq!(format(&headers(ACCEPT, values)), expected, "{values:?}");
+            assert_eq!(format(&headers(&ACCEPT, values)), expected, "{values:?}");
         }
     }
 
@@ -157,7 +157,7 @@ mod tests {
             (&["gzip;q=0.0001"], Identity),
             (&["br"], Identity),
         ] {
-            assert_eq!(encoding(&headers(ACCEPT_ENCODING, values)), expected, "{values:?}");
+            assert_eq!(encoding(&headers(&ACCEPT_ENCODING, values)), expected, "{values:?}");
         }
     }
 }
