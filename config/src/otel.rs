@@ -1,6 +1,9 @@
 //! Maps OpenTelemetry's variables to settings, by its SDK configuration and OTLP exporter specifications.
 
+mod exporters;
+
 use crate::error::Problem;
+use crate::settings::Logs;
 
 /// The environment: names and values.
 type Variables = [(String, String)];
@@ -19,6 +22,14 @@ const EXPORTER: [(&str, &str); 7] = [
 /// Infix of a signal's variables and the table that they set.
 const SIGNALS: [(&str, &str); 3] = [("", "otlp"), ("METRICS_", "otlp.metrics"), ("LOGS_", "otlp.logs")];
 
+/// Variables with milliseconds.
+const MILLISECONDS: [(&str, &str); 4] = [
+    ("OTEL_METRIC_EXPORT_INTERVAL", "otlp.metrics.interval"),
+    ("OTEL_METRIC_EXPORT_TIMEOUT", "otlp.metrics.timeout"),
+    ("OTEL_BLRP_SCHEDULE_DELAY", "otlp.logs.delay"),
+    ("OTEL_BLRP_EXPORT_TIMEOUT", "otlp.logs.timeout"),
+];
+
 /// The settings of all variables. By the specification, empty variables count as unset, and an invalid number is a warning.
 pub(crate) fn settings<'a>(
     variables: &'a Variables,
@@ -27,6 +38,12 @@ pub(crate) fn settings<'a>(
 ) -> Vec<(&'a str, &'static str, String)> {
     let mut settings = Vec::new();
     temporality(variables, warnings);
+    // Timeouts of a whole export; those of a request, below, win over them.
+    for (name, path) in MILLISECONDS {
+        if let Some((name, value)) = get(variables, name) {
+            settings.extend(milliseconds(name, value, warnings).map(|value| (name, path, value)));
+        }
+    }
     for (infix, table) in SIGNALS {
         for (suffix, key) in EXPORTER {
             let Some((name, value)) = get(variables, &format!("OTEL_EXPORTER_OTLP_{infix}{suffix}")) else { continue };
@@ -40,9 +57,9 @@ pub(crate) fn settings<'a>(
             settings.extend(path(table, "endpoint").map(|path| (name, path, value)));
         }
     }
-    if let Some((name, value)) = get(variables, "OTEL_METRIC_EXPORT_INTERVAL") {
-        settings.extend(milliseconds(name, value, warnings).map(|value| (name, "otlp.metrics.interval", value)));
-    }
+    batches(variables, warnings, &mut settings);
+    // They win over the protocol.
+    exporters::settings(variables, warnings, &mut settings);
     if let Some((name, value)) = get(variables, "OTEL_LOG_LEVEL") {
         settings.push((name, "log.level", value.to_lowercase()));
     }
@@ -84,6 +101,34 @@ fn milliseconds(name: &str, value: &str, warnings: &mut Vec<Problem>) -> Option<
         right: "use a whole number above 0 without a unit, such as 10000".to_owned(),
     });
     None
+}
+
+/// Adds the sizes of queue and batches of log records. A queue that is smaller than the default batch bounds batches as well.
+fn batches<'a>(
+    variables: &'a Variables,
+    warnings: &mut Vec<Problem>,
+    settings: &mut Vec<(&'a str, &'static str, String)>,
+) {
+    let mut number = |name| {
+        let (name, value) = get(variables, name)?;
+        match value.parse::<u32>() {
+            Ok(number) if number > 0 => Some((name, number)),
+            _ => {
+                warnings.push(Problem {
+                    key: name.to_owned(),
+                    origin: String::new(),
+                    wrong: format!("{value:?} is no number of log records, the variable is ignored"),
+                    right: "use a whole number above 0".to_owned(),
+                });
+                None
+            }
+        }
+    };
+    let queue = number("OTEL_BLRP_MAX_QUEUE_SIZE");
+    let batch = number("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE");
+    settings.extend(queue.map(|(name, number)| (name, "otlp.logs.queue_records", number.to_string())));
+    let bound = queue.filter(|(_, queue)| *queue < Logs::default().batch_records);
+    settings.extend(batch.or(bound).map(|(name, number)| (name, "otlp.logs.batch_records", number.to_string())));
 }
 
 /// Warns of another temporality: all sums are exported as cumulative.

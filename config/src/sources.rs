@@ -96,8 +96,7 @@ impl Sources {
         let mut figment = Figment::new();
         let variables = self.variables(problems);
         for (name, path, value) in otel::settings(&variables, problems, warnings) {
-            let (origin, precedence) = (name.to_owned(), Precedence::Otel);
-            figment = figment.merge(Layer { origin, precedence, values: nest(path, Value::from(value)) });
+            figment = figment.merge(layer(name.to_owned(), Precedence::Otel, path, &value));
         }
         if let Some(layer) = self.read_file(problems, warnings) {
             figment = figment.merge(layer);

@@ -210,6 +210,63 @@ fn opentelemetry_variables_are_mapped() {
 }
 
 #[test]
+fn exporters_are_selected_by_variables() {
+    let shown = |env: &[&str]| {
+        let settings = ok("", env, &[]).settings;
+        let export = |signal| {
+            let export = settings.otlp.export(signal);
+            if export.enabled { export.protocol.name() } else { "off" }
+        };
+        let listen = settings.prometheus.listen.map(|address| address.to_string());
+        (export(Signal::Metrics), export(Signal::Logs), listen.unwrap_or_default())
+    };
+    let host = "OTEL_EXPORTER_PROMETHEUS_HOST=0.0.0.0";
+    for (env, metrics, logs, listen) in [
+        (&[][..], "grpc", "grpc", ""),
+        (&["OTEL_METRICS_EXPORTER=otlp", "OTEL_LOGS_EXPORTER=OTLP"], "grpc", "grpc", ""),
+        (&["OTEL_METRICS_EXPORTER=none"], "off", "grpc", ""),
+        (&["OTEL_LOGS_EXPORTER=none"], "grpc", "off", ""),
+        (&["OTEL_METRICS_EXPORTER=console", "OTEL_LOGS_EXPORTER=console"], "stdout", "stdout", ""),
+        (
+            &["OTEL_METRICS_EXPORTER=console", "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"],
+            "stdout",
+            "http/protobuf",
+            "",
+        ),
+        (&["OTEL_METRICS_EXPORTER=prometheus"], "off", "grpc", "127.0.0.1:9464"),
+        (&["OTEL_METRICS_EXPORTER= otlp , prometheus", host], "grpc", "grpc", "0.0.0.0:9464"),
+        (&["OTEL_METRICS_EXPORTER=prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT=1"], "off", "grpc", "127.0.0.1:1"),
+        (&[host], "grpc", "grpc", ""),
+        (&["OTEL_SDK_DISABLED=true", "OTEL_METRICS_EXPORTER=prometheus"], "off", "off", ""),
+        (&["OTEL_SDK_DISABLED=1"], "grpc", "grpc", ""),
+    ] {
+        assert_eq!(shown(env), (metrics, logs, listen.to_owned()), "{env:?}");
+    }
+}
+
+#[test]
+fn log_batches_follow_variables() {
+    for (env, queue, batch, delay, timeout) in [
+        (&[][..], 65_536, 4096, 1000, 10_000),
+        (&["OTEL_BLRP_MAX_QUEUE_SIZE=2048", "OTEL_BLRP_SCHEDULE_DELAY=50"], 2048, 2048, 50, 10_000),
+        (&["OTEL_BLRP_MAX_QUEUE_SIZE=100000", "OTEL_BLRP_EXPORT_TIMEOUT=7"], 100_000, 4096, 1000, 7),
+        (&["OTEL_BLRP_MAX_EXPORT_BATCH_SIZE=512", "OTEL_BLRP_MAX_QUEUE_SIZE=1024"], 1024, 512, 1000, 10_000),
+        (&["OTEL_BLRP_EXPORT_TIMEOUT=7", "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT=9"], 65_536, 4096, 1000, 9),
+    ] {
+        let settings = ok("", env, &[]).settings;
+        let logs = &settings.otlp.logs;
+        assert_eq!(
+            (logs.queue_records, logs.batch_records, logs.delay),
+            (queue, batch, Duration::from_millis(delay)),
+            "{env:?}"
+        );
+        assert_eq!(settings.otlp.export(Signal::Logs).timeout, Duration::from_millis(timeout), "{env:?}");
+    }
+    let timeout = |env: &[&str]| ok("", env, &[]).settings.otlp.export(Signal::Metrics).timeout;
+    assert_eq!(timeout(&["OTEL_METRIC_EXPORT_TIMEOUT=30"]), Duration::from_millis(30));
+}
+
+#[test]
 fn service_name_from_resource_attributes() {
     let otlp = ok("", &["OTEL_RESOURCE_ATTRIBUTES=service.name=other"], &[]).settings.otlp;
     assert_eq!((otlp.service_name.as_str(), otlp.resource_attributes.len()), ("other", 0));

@@ -357,6 +357,28 @@ fn ignored_opentelemetry_variables_are_warned_about() {
                 .to_owned(),
         ),
         (
+            "OTEL_BLRP_MAX_QUEUE_SIZE=-1",
+            "OTEL_BLRP_MAX_QUEUE_SIZE: \"-1\" is no number of log records, the variable is ignored; use a whole number above \
+             0"
+                .to_owned(),
+        ),
+        (
+            "OTEL_CONFIG_FILE=/etc/otel.yaml",
+            "OTEL_CONFIG_FILE: the variable is not supported and ignored; unset it".to_owned(),
+        ),
+        (
+            "OTEL_METRICS_EXPORTER=otlp,zipkin",
+            "OTEL_METRICS_EXPORTER: \"zipkin\" is not known, it is ignored; use otlp, console, prometheus or none".to_owned(),
+        ),
+        (
+            "OTEL_LOGS_EXPORTER=prometheus",
+            "OTEL_LOGS_EXPORTER: \"prometheus\" is not known, it is ignored; use otlp, console or none".to_owned(),
+        ),
+        (
+            "OTEL_LOGS_EXPORTER=console,otlp",
+            "OTEL_LOGS_EXPORTER: otlp and console exclude each other, console is ignored; use one of them".to_owned(),
+        ),
+        (
             &format!("{TEMPORALITY}=delta"),
             format!("{TEMPORALITY}: \"delta\" is not supported, sums are exported as cumulative; {SUMS}"),
         ),

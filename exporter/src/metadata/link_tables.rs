@@ -40,8 +40,8 @@ pub struct EndInfo {
     pub shared: bool,
     /// Learned from packets only; expires unless it is seen again.
     pub learned: bool,
-    /// When its endpoint was removed, ns since the Unix epoch; 0 = it is there.
-    pub retired: u64,
+    /// Its endpoint was removed; [`LinkTables::end_at`] knows when.
+    pub is_retired: bool,
 }
 
 impl EndInfo {
@@ -75,6 +75,9 @@ pub struct LinkTables {
     symbols: Symbols,
     names: HashMap<Symbol, Arc<Lease>, RandomState>,
     ends: HashMap<u128, EndInfo, RandomState>,
+    /// When the endpoints of retired addresses were removed, ns since the Unix epoch: apart, since each packet looks up two
+    /// addresses, and hardly any is retired.
+    retired: HashMap<u128, u64, RandomState>,
     interfaces: HashMap<u32, InterfaceInfo, RandomState>,
     /// Names by endpoint id.
     endpoints: HashMap<u16, Symbol, RandomState>,
@@ -164,10 +167,12 @@ impl LinkTables {
     /// that was removed last.
     pub fn add_retired_address(&mut self, address: IpAddr, endpoint: u16, retired: u64) {
         let (name, kind) = (self.endpoint_name(endpoint), EndKind::Endpoint);
-        let info = EndInfo { endpoint, name, kind, learned: true, retired, ..EndInfo::default() };
-        let known = self.ends.entry(address_bits(address)).or_insert(info);
-        if known.retired != 0 && known.retired < retired {
-            *known = info;
+        let info = EndInfo { endpoint, name, kind, learned: true, is_retired: true, ..EndInfo::default() };
+        let bits = address_bits(address);
+        let known = self.ends.entry(bits).or_insert(info);
+        let last = self.retired.entry(bits).or_insert(retired);
+        if known.is_retired && *last < retired {
+            (*known, *last) = (info, retired);
         }
     }
 
@@ -202,7 +207,12 @@ impl LinkTables {
     #[inline]
     pub fn end_at(&self, address: &IpAddr, time: u64) -> EndInfo {
         let info = self.end(address);
-        if info.retired != 0 && info.retired < time { self.world } else { info }
+        if info.is_retired && self.retired_before(address, time) { self.world } else { info }
+    }
+
+    #[cold]
+    fn retired_before(&self, address: &IpAddr, time: u64) -> bool {
+        self.retired.get(&address_bits(*address)).is_some_and(|retired| *retired < time)
     }
 
     /// Metadata of unknown addresses.

@@ -43,7 +43,7 @@ pub fn read(bytes: &[u8], symbols: &Symbols) -> Option<LinkTables> {
                 AddressKind::World => EndKind::World,
             };
             let name = links.intern(name);
-            links.restore_end(address, EndInfo { endpoint, identity, name, kind, shared, learned, retired: 0 });
+            links.restore_end(address, EndInfo { endpoint, identity, name, kind, shared, learned, is_retired: false });
         }
         MetadataEntry::Namespace { inode, endpoint } => links.add_namespace(inode, endpoint),
     });

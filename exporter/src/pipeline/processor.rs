@@ -333,8 +333,8 @@ impl Pipeline {
         }
     }
 
-    /// Counts an enriched flow. Returns whether a sink wants it.
-    #[inline]
+    /// Counts an enriched flow. Returns whether a sink wants it. Inlined into the path of each flow, as late ones are rare.
+    #[inline(always)]
     fn count(&mut self, flow: &mut Flow) -> bool {
         let names = self.names.snapshot();
         for reason in enrich::unnamed(flow, names).into_iter().flatten() {
