@@ -1,12 +1,11 @@
 //! Maps OpenTelemetry's variables to settings, by its SDK configuration and OTLP exporter specifications.
 
 mod exporters;
+mod variables;
 
+use self::variables::{Variables, get};
 use crate::error::Problem;
 use crate::settings::Logs;
-
-/// The environment: names and values.
-type Variables = [(String, String)];
 
 /// Exporter variables for all signals and for each; the key's path follows the signal's.
 const EXPORTER: [(&str, &str); 7] = [
@@ -70,11 +69,6 @@ pub(crate) fn settings<'a>(
 /// The key table's static text of a path.
 fn path(table: &str, key: &str) -> Option<&'static str> {
     crate::keys::find(&format!("{table}.{key}")).map(|key| key.path)
-}
-
-fn get<'a>(variables: &'a Variables, name: &str) -> Option<(&'a str, &'a str)> {
-    let (name, value) = variables.iter().find(|(candidate, _)| candidate == name)?;
-    Some((name.as_str(), value.trim())).filter(|(_, value)| !value.is_empty())
 }
 
 /// An endpoint; one without a scheme (`host:4317`) uses TLS, unless `…_INSECURE` is true.

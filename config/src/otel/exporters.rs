@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::{Variables, get};
+use super::variables::{Variables, get};
 use crate::error::Problem;
 
 /// The defaults of `OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT`, by the specification.

@@ -1,0 +1,10 @@
+//! The environment's variables by name.
+
+/// The environment: names and values.
+pub(super) type Variables = [(String, String)];
+
+/// Returns a variable and its value without white space; `None` if it is unset or empty.
+pub(super) fn get<'a>(variables: &'a Variables, name: &str) -> Option<(&'a str, &'a str)> {
+    let (name, value) = variables.iter().find(|(candidate, _)| candidate == name)?;
+    Some((name.as_str(), value.trim())).filter(|(_, value)| !value.is_empty())
+}
