@@ -3,7 +3,7 @@
 mod exporters;
 mod variables;
 
-use self::variables::{Variables, get};
+use self::variables::{Variables, get, problem};
 use crate::error::Problem;
 use crate::settings::Logs;
 
@@ -88,12 +88,8 @@ fn milliseconds(name: &str, value: &str, warnings: &mut Vec<Problem>) -> Option<
     if value.parse::<u64>().is_ok_and(|number| number > 0) {
         return Some(format!("{value}ms"));
     }
-    warnings.push(Problem {
-        key: name.to_owned(),
-        origin: String::new(),
-        wrong: format!("{value:?} is no number of milliseconds, the variable is ignored"),
-        right: "use a whole number above 0 without a unit, such as 10000".to_owned(),
-    });
+    let wrong = format!("{value:?} is no number of milliseconds, the variable is ignored");
+    warnings.push(problem(name, wrong, "use a whole number above 0 without a unit, such as 10000"));
     None
 }
 
@@ -108,12 +104,8 @@ fn batches<'a>(
         match value.parse::<u32>() {
             Ok(number) if number > 0 => Some((name, number)),
             _ => {
-                warnings.push(Problem {
-                    key: name.to_owned(),
-                    origin: String::new(),
-                    wrong: format!("{value:?} is no number of log records, the variable is ignored"),
-                    right: "use a whole number above 0".to_owned(),
-                });
+                let wrong = format!("{value:?} is no number of log records, the variable is ignored");
+                warnings.push(problem(name, wrong, "use a whole number above 0"));
                 None
             }
         }
@@ -129,12 +121,8 @@ fn batches<'a>(
 fn temporality(variables: &Variables, warnings: &mut Vec<Problem>) {
     let Some((name, value)) = get(variables, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE") else { return };
     if !value.eq_ignore_ascii_case("cumulative") {
-        warnings.push(Problem {
-            key: name.to_owned(),
-            origin: String::new(),
-            wrong: format!("{value:?} is not supported, sums are exported as cumulative"),
-            right: "use cumulative, and convert them in the collector (cumulativetodelta)".to_owned(),
-        });
+        let wrong = format!("{value:?} is not supported, sums are exported as cumulative");
+        warnings.push(problem(name, wrong, "use cumulative, and convert them in the collector (cumulativetodelta)"));
     }
 }
 
@@ -155,12 +143,9 @@ fn resource<'a>(
                     settings.push((name, "otlp.resource_attributes", others.join(",")));
                 }
             }
-            Err(wrong) => problems.push(Problem {
-                key: name.to_owned(),
-                origin: String::new(),
-                wrong,
-                right: "use name=value,name=value with values percent-encoded".to_owned(),
-            }),
+            Err(wrong) => {
+                problems.push(problem(name, wrong, "use name=value,name=value with values percent-encoded"));
+            }
         }
     }
     if let Some((name, value)) = get(variables, "OTEL_SERVICE_NAME") {

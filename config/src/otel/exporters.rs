@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::variables::{Variables, get};
+use super::variables::{Variables, get, problem};
 use crate::error::Problem;
 
 /// The defaults of `OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT`, by the specification.
@@ -38,7 +38,7 @@ pub(super) fn settings<'a>(
 ) {
     for name in UNSUPPORTED {
         if get(variables, name).is_some() {
-            warnings.push(warning(name, "the variable is not supported and ignored", "unset it"));
+            warnings.push(problem(name, "the variable is not supported and ignored", "unset it"));
         }
     }
     if let Some((name, _)) = get(variables, "OTEL_SDK_DISABLED").filter(|(_, value)| value.eq_ignore_ascii_case("true"))
@@ -83,7 +83,7 @@ fn list(name: &str, value: &str, allowed: &[Exporter], warnings: &mut Vec<Proble
                     true => "use otlp, console, prometheus or none",
                     false => "use otlp, console or none",
                 };
-                warnings.push(warning(name, format!("{word:?} is not known, it is ignored"), right));
+                warnings.push(problem(name, format!("{word:?} is not known, it is ignored"), right));
             }
         }
     }
@@ -101,7 +101,7 @@ fn signal<'a>(
     match (selected.contains(&Exporter::Otlp), selected.contains(&Exporter::Console)) {
         (true, true) => {
             let wrong = "otlp and console exclude each other, console is ignored";
-            warnings.push(warning(name, wrong, "use one of them"));
+            warnings.push(problem(name, wrong, "use one of them"));
         }
         (true, false) => {}
         (false, true) => settings.push((name, protocol, "stdout".to_owned())),
@@ -120,7 +120,7 @@ fn prometheus(variables: &Variables, warnings: &mut Vec<Problem>) -> Option<Sock
         host => host.trim_matches(['[', ']']).parse().ok(),
     };
     let mut refuse = |name, value: &str, right| {
-        warnings.push(warning(name, format!("{value:?} is not usable, metrics are not served"), right));
+        warnings.push(problem(name, format!("{value:?} is not usable, metrics are not served"), right));
         None
     };
     match (ip, port.parse()) {
@@ -128,8 +128,4 @@ fn prometheus(variables: &Variables, warnings: &mut Vec<Problem>) -> Option<Sock
         (_, Err(_)) => refuse(port_name, port, "use a port from 0 to 65535"),
         (Some(ip), Ok(port)) => Some(SocketAddr::new(ip, port)),
     }
-}
-
-fn warning(name: &str, wrong: impl Into<String>, right: &str) -> Problem {
-    Problem { key: name.to_owned(), origin: String::new(), wrong: wrong.into(), right: right.to_owned() }
 }

@@ -1,4 +1,6 @@
-//! The environment's variables by name.
+//! The environment's variables by name, and problems with them.
+
+use crate::error::Problem;
 
 /// The environment: names and values.
 pub(super) type Variables = [(String, String)];
@@ -7,4 +9,9 @@ pub(super) type Variables = [(String, String)];
 pub(super) fn get<'a>(variables: &'a Variables, name: &str) -> Option<(&'a str, &'a str)> {
     let (name, value) = variables.iter().find(|(candidate, _)| candidate == name)?;
     Some((name.as_str(), value.trim())).filter(|(_, value)| !value.is_empty())
+}
+
+/// A problem with a variable, as a warning or a mistake.
+pub(super) fn problem(name: &str, wrong: impl Into<String>, right: &str) -> Problem {
+    Problem { key: name.to_owned(), origin: String::new(), wrong: wrong.into(), right: right.to_owned() }
 }
