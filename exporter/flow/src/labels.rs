@@ -41,7 +41,7 @@ impl<'a> EndLabels<'a> {
     /// Returns the labels of an end with this entity: those of the flow's metadata, else those of an access-log record, else
     /// those of its entity, else, without metadata, that of a reserved identity.
     pub fn of(flow: &'a Flow, end: FlowEnd, entity: Option<EndEntity<'a>>) -> Self {
-        let own = flow.l7.as_deref().map_or(&[][..], |l7| end.of(&l7.source_labels, &l7.destination_labels));
+        let own = flow.record_labels(end);
         let is_given = flow.metadata.is_some();
         let used = entity.filter(|entity| own.is_empty() || is_given && !entity.labels.is_empty());
         let labels = match used.map_or(own, |entity| entity.labels) {

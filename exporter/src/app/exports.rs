@@ -91,13 +91,8 @@ pub(super) fn metrics(
         return Ok(false);
     }
     let interval = context.settings.otlp.metrics.interval;
-    let reader = SeriesReader {
-        pipeline: pipeline.clone(),
-        names: context.names.clone(),
-        naming: context.settings.metrics.naming,
-        resolver: Arc::default(),
-        resource: context.resource.proto(),
-    };
+    let reader = SeriesReader::new(context, pipeline, context.settings.metrics.naming);
+    let resource = context.resource.proto();
     let stop = components.stop.clone();
     if export.protocol == Protocol::Stdout {
         let is_printed = context.settings.otlp.metrics.table;
@@ -112,8 +107,8 @@ pub(super) fn metrics(
     let of_flows = sender.clone();
     components.tasks.spawn(async move {
         let produce = || {
-            let reader = reader.clone();
-            async move { spawn_blocking(move || reader.requests()).await.unwrap_or_default() }
+            let (reader, resource) = (reader.clone(), resource.clone());
+            async move { spawn_blocking(move || reader.requests(&resource)).await.unwrap_or_default() }
         };
         metrics_sender::run(of_flows, interval, produce, stop).await;
     });
@@ -122,30 +117,37 @@ pub(super) fn metrics(
     Ok(true)
 }
 
-/// Encodes the pipeline's series as requests.
+/// Reads the pipeline's series with their texts; clones share the state.
 #[derive(Clone)]
-struct SeriesReader {
+pub(super) struct SeriesReader {
     pipeline: pipeline::Handle,
     names: MachineNames,
     naming: Naming,
     /// The state of the sums that this reader has exported.
     resolver: Arc<Mutex<Resolver>>,
-    resource: opentelemetry_proto::tonic::resource::v1::Resource,
 }
 
 impl SeriesReader {
-    /// The metrics of now, with their time.
-    fn resolve(&self) -> Option<(Vec<Resolved>, u64)> {
-        // Held over both steps, so that a later call has the later snapshot.
-        let mut resolver = lock(&self.resolver);
-        let snapshot = self.pipeline.snapshot().ok()?;
-        Some((resolver.resolve(&snapshot, &self.names, self.naming), snapshot.time))
+    pub(super) fn new(context: &ExportContext<'_>, pipeline: &pipeline::Handle, naming: Naming) -> Self {
+        let (pipeline, names, resolver) = (pipeline.clone(), context.names.clone(), Arc::default());
+        Self { pipeline, names, naming, resolver }
     }
 
-    fn requests(&self) -> MetricsRequests {
-        let Some((metrics, time)) = self.resolve() else { return MetricsRequests::default() };
+    /// The metrics of now, with their time.
+    ///
+    /// # Errors
+    /// The pipeline has ended.
+    pub(super) fn resolve(&self) -> Result<(Vec<Resolved>, u64), pipeline::Ended> {
+        // Held over both steps, so that a later call has the later snapshot.
+        let mut resolver = lock(&self.resolver);
+        let snapshot = self.pipeline.snapshot()?;
+        Ok((resolver.resolve(&snapshot, &self.names, self.naming), snapshot.time))
+    }
+
+    fn requests(&self, resource: &opentelemetry_proto::tonic::resource::v1::Resource) -> MetricsRequests {
+        let Ok((metrics, time)) = self.resolve() else { return MetricsRequests::default() };
         let limit = crate::export::otlp::metrics::MAX_REQUEST;
-        let encoded = crate::export::otlp::metrics::encode(&metrics, time, &self.resource, limit);
+        let encoded = crate::export::otlp::metrics::encode(&metrics, time, resource, limit);
         MetricsRequests { requests: encoded.requests.iter().map(Into::into).collect(), too_large: encoded.oversized }
     }
 

@@ -1,20 +1,17 @@
 //! Serves the Prometheus endpoint: pages of the pipeline's series and our own metrics.
 
-use std::sync::Mutex;
-
 use anyhow::Context as _;
 use eyepiece_config::Settings;
 
 use super::certificates::Certificates;
 use super::error::AppError;
-use super::exports::ExportContext;
+use super::exports::{ExportContext, SeriesReader};
 use crate::export::prometheus::{Format, Page, RequestMetrics};
 use crate::pipeline;
-use crate::pipeline::metrics::{Naming, Resolver, Snapshot};
+use crate::pipeline::metrics::Naming;
 use crate::serve::http::{Server, ServerError};
 use crate::serve::prometheus::{Bound, Config};
 use crate::source::Waker;
-use crate::support::lock::lock;
 use crate::support::telemetry::Telemetry;
 
 /// Binds the address; returns `None` if the endpoint is off.
@@ -28,39 +25,30 @@ pub(super) fn bind(settings: &Settings, telemetry: &Telemetry) -> Result<Option<
     }
 }
 
-/// A handle of the pipeline whose drop wakes it: a page that is being rendered at a shutdown may hold the last one.
-struct PipelineGuard {
-    /// `None` in the drop only.
-    pipeline: Option<pipeline::Handle>,
-    waker: Waker,
+/// Reads series for pages. Its drop wakes the pipeline: a page that is being rendered at a shutdown may hold the last handle.
+struct PageReader {
+    /// Dropped before the wake.
+    series: SeriesReader,
+    _wake: WakeOnDrop,
 }
 
-impl PipelineGuard {
-    fn snapshot(&self) -> Result<Snapshot, String> {
-        let pipeline = self.pipeline.as_ref().ok_or("the program is ending")?;
-        pipeline.snapshot().map_err(|error| error.to_string())
-    }
-}
+struct WakeOnDrop(Waker);
 
-impl Drop for PipelineGuard {
+impl Drop for WakeOnDrop {
     fn drop(&mut self) {
-        self.pipeline = None;
-        self.waker.wake();
+        self.0.wake();
     }
 }
 
 /// Serves the address.
 pub(super) fn serve(bound: Bound, context: &ExportContext<'_>, pipeline: &pipeline::Handle) -> anyhow::Result<Server> {
-    let pipeline = PipelineGuard { waker: pipeline.waker(), pipeline: Some(pipeline.clone()) };
-    let (address, names) = (bound.address(), context.names.clone());
-    let (telemetry, resource) = (context.telemetry.clone(), context.resource.clone());
-    // The state of the sums that this endpoint has shown.
-    let resolver = Mutex::new(Resolver::default());
+    let series = SeriesReader::new(context, pipeline, Naming::Hubble);
+    let reader = PageReader { series, _wake: WakeOnDrop(pipeline.waker()) };
+    let (address, telemetry, resource) = (bound.address(), context.telemetry.clone(), context.resource.clone());
     let render = move |format: Format, requests: &RequestMetrics| {
-        // Held over both steps, so that a later page has the later snapshot.
-        let mut resolver = lock(&resolver);
-        let snapshot = pipeline.snapshot()?;
-        let flows = resolver.resolve(&snapshot, &names, Naming::Hubble);
+        // The closure owns the whole reader.
+        let reader = &reader;
+        let (flows, _) = reader.series.resolve().map_err(|error| error.to_string())?;
         let samples = telemetry.samples();
         let page = Page { flows: &flows, requests, samples: &samples, resource: resource.attributes() };
         Ok::<_, String>(page.render(format))

@@ -3,10 +3,10 @@
 
 use eyepiece_flow::lookup::EndEntity;
 
+use crate::support::joined_text;
+
 /// Labels with the name of an application (Cilium `pkg/hubble/metrics/api/context.go`).
 const APP_LABELS: [&str; 3] = ["k8s:app.kubernetes.io/name=", "k8s:k8s-app=", "k8s:app="];
-/// Between the values of a joined text: a control character that no name has.
-const SEPARATOR: char = '\u{1f}';
 
 /// A set of the labels pod, namespace, workload, workload_kind and app of one end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,16 +39,15 @@ impl EntityLabels {
         ];
         let mut text = String::new();
         for place in self.places() {
-            text.extend(values[place].chars().filter(|c| *c != SEPARATOR));
-            text.push(SEPARATOR);
+            joined_text::push(&mut text, values[place]);
         }
-        text.contains(|c| c != SEPARATOR).then_some(text)
+        joined_text::has_value(&text).then_some(text)
     }
 
     /// The values of a joined text, in the order of the labels; empty for those that are not in the set.
     pub fn split(self, text: &str) -> [&str; Self::COUNT] {
         let mut values = [""; Self::COUNT];
-        for (place, value) in self.places().zip(text.split(SEPARATOR)) {
+        for (place, value) in self.places().zip(joined_text::split(text)) {
             values[place] = value;
         }
         values

@@ -14,6 +14,7 @@ pub mod file_lock;
 pub mod file_watch;
 pub mod incidents;
 pub mod inotify;
+pub mod joined_text;
 pub mod lock;
 pub mod log_limit;
 pub mod lookup;

@@ -485,6 +485,11 @@ impl Flow {
         end.of(&self.source, &self.destination)
     }
 
+    /// The labels that an access-log record has of an end; empty for other flows.
+    pub fn record_labels(&self, end: FlowEnd) -> &[String] {
+        self.l7.as_deref().map_or(&[], |l7| end.of(&l7.source_labels, &l7.destination_labels))
+    }
+
     /// Metadata of source and destination.
     pub fn end_metadata(&self) -> Option<(&EndMetadata, &EndMetadata)> {
         self.metadata.as_ref().map(|metadata| (&metadata.source, &metadata.destination))

@@ -132,7 +132,7 @@ fn carried(
     let lookup = BatchLookup { batch: Some(names), machine: &NoLookup };
     let entity = end_entity(flow, which, &lookup);
     if flow.metadata.is_none() {
-        let own = flow.l7.as_deref().map_or(&[][..], |l7| which.of(&l7.source_labels, &l7.destination_labels));
+        let own = flow.record_labels(which);
         if own.is_empty() {
             return (view.pack(end, flow.direction, address, names), Default::default());
         }

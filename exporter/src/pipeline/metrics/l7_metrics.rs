@@ -9,6 +9,7 @@ use eyepiece_flow::dns_names::{metrics_response_code, record_type};
 use eyepiece_flow::flow::{Direction, Flow, Verdict};
 use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_flow::l7::{Dns, Http, L7, L7Kind, L7Record};
+use eyepiece_flow::lookup::FlowEnd;
 use eyepiece_flow::text;
 
 use super::durations::{DURATION_BUCKETS, Durations, Exemplar};
@@ -21,9 +22,8 @@ use super::series::{Slot, Table};
 use super::series_key::{SeriesKey, key_names};
 use super::snapshot::{EndLabel, Metric, MetricKind};
 use crate::metadata::{NameSnapshot, WantedTexts};
+use crate::support::joined_text;
 
-/// Between the values of a joined text: a control character that no label has.
-const SEPARATOR: char = '\u{1f}';
 /// Bytes of a trace id at most, twice those of W3C's.
 const MAX_TRACE_ID: usize = 64;
 /// Bytes of a label's value at most: a source may send texts of any length. DNS names have at most 255.
@@ -180,8 +180,8 @@ fn joined(labels: u64) -> Labels {
 
 /// Calls `count` with the ends of a flow, and with whether the flow carries their names.
 fn with_ends(ends: &EndsView, flow: &Flow, context: L7Context<'_>, count: impl FnOnce(PackedEnds, bool)) {
-    let has_labels = |l7: &L7| !(l7.source_labels.is_empty() && l7.destination_labels.is_empty());
-    if flow.metadata.is_some() || flow.l7.as_deref().is_some_and(has_labels) {
+    let has_labels = |end| !flow.record_labels(end).is_empty();
+    if flow.metadata.is_some() || has_labels(FlowEnd::Source) || has_labels(FlowEnd::Destination) {
         // The texts live until the flow is counted.
         let (ends, _leases) = ends.of_carried(context.symbols, context.names, flow);
         count(ends, true);
@@ -200,8 +200,7 @@ fn place(
     let mut joined = String::new();
     for value in values {
         let end = value.floor_char_boundary(MAX_VALUE);
-        joined.extend(value[..end].chars().filter(|c| *c != SEPARATOR));
-        joined.push(SEPARATOR);
+        joined_text::push(&mut joined, &value[..end]);
     }
     let lease = context.symbols.lease(&joined);
     let key = SeriesKey { ends, labels: lease.symbol().number().into() };
@@ -210,11 +209,6 @@ fn place(
         let joined = context.symbols.hold(lease.symbol()).map(Arc::new);
         [source, destination, of_source, of_destination, joined]
     })
-}
-
-/// The values of a joined text, in order.
-pub(super) fn split_joined(joined: &str) -> impl Iterator<Item = &str> {
-    joined.split_terminator(SEPARATOR)
 }
 
 impl DnsMetrics {
@@ -234,12 +228,11 @@ impl DnsMetrics {
         let Self { ends, has_query, queries, responses, response_types, .. } = self;
         let qtypes = dns.qtypes.iter().map(|code| record_type(*code)).collect::<Vec<_>>().join(",");
         let ips_returned = dns.ips.len().to_string();
-        let (table, rcode) = match (flow.verdict, flow.is_reply) {
-            (Verdict::Dropped, _) => (queries, "Policy denied"),
-            (_, Some(true)) => (responses, metrics_response_code(dns.rcode)),
-            (_, Some(false) | None) => (queries, ""),
+        let (table, rcode, is_response) = match (flow.verdict, flow.is_reply) {
+            (Verdict::Dropped, _) => (queries, "Policy denied", false),
+            (_, Some(true)) => (responses, metrics_response_code(dns.rcode), true),
+            (_, Some(false) | None) => (queries, "", false),
         };
-        let is_response = flow.verdict != Verdict::Dropped && flow.is_reply == Some(true);
         with_ends(ends, flow, context, |ends, is_carried| {
             let values = [rcode, &qtypes, &ips_returned, &dns.query];
             let values = if *has_query { &values[..] } else { &values[..3] };

@@ -30,7 +30,6 @@ pub use durations::{DURATION_BOUNDS, DURATION_BUCKETS, Durations, Exemplar};
 pub use ends::{ContextLabels, Value};
 pub use eyepiece_config::{FlowDetail, Naming};
 pub use handlers::{DnsOptions, FlowsToWorldOptions, Handlers, HttpOptions};
-use l7_metrics::split_joined;
 pub use labels::{DropReason, IoDirection, Labels, PolicyMatch, TcpFlag};
 pub use metric_contexts::{Contexts, EndContexts, LabelSet};
 pub use resolve::{Attributes, DropReasonNames, HistogramValue, Resolved, Resolver, Series, SeriesValue, resolve};

@@ -3,7 +3,8 @@
 use eyepiece_semconv::attribute;
 
 use super::label::Label;
-use crate::pipeline::metrics::{MetricKind, split_joined};
+use crate::pipeline::metrics::MetricKind;
+use crate::support::joined_text;
 
 const RCODE: Label = Label::new(attribute::HUBBLE_DNS_RCODE);
 const QTYPES: Label = Label::new(attribute::HUBBLE_DNS_QTYPES);
@@ -17,7 +18,7 @@ const REPORTER: Label = Label::new(attribute::HUBBLE_REPORTER);
 
 /// Returns the labels of a metric with the values of a joined text.
 pub(super) fn texts(kind: MetricKind, joined: &str) -> Vec<(Label, String)> {
-    let values: Vec<&str> = split_joined(joined).collect();
+    let values: Vec<&str> = joined_text::split(joined).collect();
     let labels: &[Label] = match (kind, values.len()) {
         (MetricKind::DnsQueries | MetricKind::DnsResponses, _) => &[RCODE, QTYPES, IPS_RETURNED, QUERY],
         (MetricKind::DnsResponseTypes, _) => &[RRTYPE, QTYPES, QUERY],
