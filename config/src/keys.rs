@@ -4,7 +4,7 @@
 
 use crate::choices::{
     Aggregation, Attach, Compression, Context, Enabled, FlowDetail, LogFormat, LogLevel, Naming, PodScope, Protocol,
-    Readiness, SourceKind, Switch, Transport,
+    Readiness, SourceKind, Switch, Temporality, Transport,
 };
 
 /// The allowed values of a key.
@@ -467,6 +467,12 @@ pub(crate) const KEYS: &[Key] = &[
         "otlp.metrics.interval",
         Kind::Duration,
         "Time between two exports; see datapath.interval for how intervals add up.",
+    ),
+    key(
+        "otlp.metrics.temporality",
+        Kind::Choice(Temporality::NAMES),
+        "cumulative: values since their series began. delta: what was added since the receiver last accepted them; what a\n\
+         failed request had is in the next one. lowmemory: delta for metrics of flows, cumulative for our own.",
     ),
     key(
         "otlp.metrics.table",

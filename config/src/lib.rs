@@ -25,7 +25,7 @@ mod units;
 pub use addresses::{Listen, Peer, PeerDomain};
 pub use choices::{
     Aggregation, Attach, Compression, Context, ContextLabel, Enabled, FlowDetail, HandlerName, LogFormat, LogLevel,
-    Naming, PodScope, Protocol, Readiness, SourceKind, Switch, Transport,
+    Naming, PodScope, Protocol, Readiness, SourceKind, Switch, Temporality, Transport,
 };
 pub use error::{ConfigError, Problem};
 pub use handlers::{ContextOptions, EndContexts, Handler, HandlerOptions};

@@ -4,6 +4,7 @@ mod exporters;
 mod variables;
 
 use self::variables::{Variables, get, problem};
+use crate::choices::Temporality;
 use crate::error::Problem;
 use crate::settings::Logs;
 
@@ -36,7 +37,7 @@ pub(crate) fn settings<'a>(
     warnings: &mut Vec<Problem>,
 ) -> Vec<(&'a str, &'static str, String)> {
     let mut settings = Vec::new();
-    temporality(variables, warnings);
+    temporality(variables, warnings, &mut settings);
     // Timeouts of a whole export; those of a request, below, win over them.
     for (name, path) in MILLISECONDS {
         if let Some((name, value)) = get(variables, name) {
@@ -117,12 +118,19 @@ fn batches<'a>(
     settings.extend(batch.or(bound).map(|(name, number)| (name, "otlp.logs.batch_records", number.to_string())));
 }
 
-/// Warns of another temporality: all sums are exported as cumulative.
-fn temporality(variables: &Variables, warnings: &mut Vec<Problem>) {
+/// Adds the preferred temporality.
+fn temporality<'a>(
+    variables: &'a Variables,
+    warnings: &mut Vec<Problem>,
+    settings: &mut Vec<(&'a str, &'static str, String)>,
+) {
     let Some((name, value)) = get(variables, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE") else { return };
-    if !value.eq_ignore_ascii_case("cumulative") {
-        let wrong = format!("{value:?} is not supported, sums are exported as cumulative");
-        warnings.push(problem(name, wrong, "use cumulative, and convert them in the collector (cumulativetodelta)"));
+    match value.to_lowercase() {
+        word if Temporality::NAMES.contains(&&*word) => settings.push((name, "otlp.metrics.temporality", word)),
+        _ => {
+            let right = format!("use one of {}", Temporality::NAMES.join(", "));
+            warnings.push(problem(name, format!("{value:?} is not known, the variable is ignored"), &right));
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::choices::{
     Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, Readiness,
-    SourceKind, Transport,
+    SourceKind, Temporality, Transport,
 };
 use crate::handlers::Handler;
 use crate::secret::Secret;
@@ -332,6 +332,8 @@ pub struct OtlpMetrics {
     /// Time between two exports.
     #[serde(with = "duration")]
     pub interval: Duration,
+    /// What values are since.
+    pub temporality: Temporality,
     /// Whether the protocol `stdout` prints them as a table.
     pub table: bool,
     /// The settings that differ from `[otlp]`.
@@ -341,7 +343,13 @@ pub struct OtlpMetrics {
 
 impl Default for OtlpMetrics {
     fn default() -> Self {
-        Self { enabled: true, interval: Duration::from_secs(10), table: false, overrides: Overrides::default() }
+        Self {
+            enabled: true,
+            interval: Duration::from_secs(10),
+            temporality: Temporality::Cumulative,
+            table: false,
+            overrides: Overrides::default(),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ mod support;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use eyepiece_config::{Context, Enabled, HandlerName, Kubernetes, LogLevel, PodScope, Protocol, Signal};
+use eyepiece_config::{Context, Enabled, HandlerName, Kubernetes, LogLevel, PodScope, Protocol, Signal, Temporality};
 use support::{ok, try_load};
 
 #[test]
@@ -184,6 +184,7 @@ fn opentelemetry_variables_are_mapped() {
             "OTEL_SERVICE_NAME=mine",
             "OTEL_RESOURCE_ATTRIBUTES=service.name=other,a=b%20c, d=e",
             "OTEL_METRIC_EXPORT_INTERVAL=2000",
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=LowMemory",
             "OTEL_LOG_LEVEL=DEBUG",
         ],
         &[],
@@ -205,6 +206,7 @@ fn opentelemetry_variables_are_mapped() {
         [("a", "b c"), ("d", "e")].map(|(a, b)| (a.to_owned(), b.to_owned())).into()
     );
     assert_eq!(settings.otlp.metrics.interval, Duration::from_secs(2));
+    assert_eq!(settings.otlp.metrics.temporality, Temporality::LowMemory);
     assert_eq!(settings.log.level, LogLevel::Debug);
     assert_eq!(metrics.protocol, Protocol::HttpProtobuf);
 }

@@ -63,13 +63,17 @@ fn points(sent: &Sent, instrument: Instrument) -> Option<Vec<&[KeyValue]>> {
     match (sent.data.as_ref()?, instrument) {
         (Data::Gauge(gauge), Instrument::Gauge) => Some(of_numbers(&gauge.data_points)),
         (Data::Histogram(histogram), Instrument::Histogram) => {
-            let cumulative = histogram.aggregation_temporality() == AggregationTemporality::Cumulative;
-            cumulative.then(|| histogram.data_points.iter().map(|point| &*point.attributes).collect())
+            let has_temporality = histogram.aggregation_temporality() != AggregationTemporality::Unspecified;
+            has_temporality.then(|| histogram.data_points.iter().map(|point| &*point.attributes).collect())
         }
         (Data::Sum(sum), Instrument::Counter | Instrument::UpDownCounter) => {
-            let cumulative = sum.aggregation_temporality() == AggregationTemporality::Cumulative;
-            let monotonic = sum.is_monotonic == (instrument == Instrument::Counter);
-            (cumulative && monotonic).then(|| of_numbers(&sum.data_points))
+            // What may fall is always cumulative.
+            let fits = match sum.aggregation_temporality() {
+                AggregationTemporality::Cumulative => sum.is_monotonic == (instrument == Instrument::Counter),
+                AggregationTemporality::Delta => sum.is_monotonic && instrument == Instrument::Counter,
+                AggregationTemporality::Unspecified => false,
+            };
+            fits.then(|| of_numbers(&sum.data_points))
         }
         _ => None,
     }

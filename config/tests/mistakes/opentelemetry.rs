@@ -7,7 +7,6 @@ use crate::support::ok;
 #[test]
 fn ignored_opentelemetry_variables_are_warned_about() {
     const TIME: &str = "use a whole number above 0 without a unit, such as 10000";
-    const SUMS: &str = "use cumulative, and convert them in the collector (cumulativetodelta)";
     const PLAIN: &str =
         "the endpoint begins with http://, so nothing is encrypted; use an https:// endpoint, or leave it out";
     const PATH: &str = "leave the path out, or set the protocol to http/protobuf";
@@ -62,12 +61,10 @@ fn ignored_opentelemetry_variables_are_warned_about() {
             "OTEL_LOGS_EXPORTER: otlp and console exclude each other, console is ignored; use one of them".to_owned(),
         ),
         (
-            &format!("{TEMPORALITY}=delta"),
-            format!("{TEMPORALITY}: \"delta\" is not supported, sums are exported as cumulative; {SUMS}"),
-        ),
-        (
-            &format!("{TEMPORALITY}=LowMemory"),
-            format!("{TEMPORALITY}: \"LowMemory\" is not supported, sums are exported as cumulative; {SUMS}"),
+            &format!("{TEMPORALITY}=sometimes"),
+            format!(
+                "{TEMPORALITY}: \"sometimes\" is not known, the variable is ignored; use one of cumulative, delta, lowmemory"
+            ),
         ),
         (
             "OTEL_EXPORTER_OTLP_CERTIFICATE=/ca.pem",

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use eyepiece_config::{Export, Protocol, Settings, Signal};
+use eyepiece_config::{Export, Protocol, Settings, Signal, Temporality};
 use eyepiece_flow::record::Batch;
 use tokio::task::spawn_blocking;
 
@@ -13,7 +13,8 @@ use super::mapping;
 use super::names::MachineNames;
 use super::running::{LogsResult, Phase};
 use crate::export::otlp::client::Client;
-use crate::export::otlp::metrics_sender::{MetricsRequests, MetricsSender};
+use crate::export::otlp::deltas::Deltas;
+use crate::export::otlp::metrics_sender::{Accepted, MetricsRequests, MetricsSender};
 use crate::export::otlp::queue::LogSink;
 use crate::export::otlp::resource::Resource;
 use crate::export::otlp::{logs, metrics_sender, self_telemetry};
@@ -105,15 +106,23 @@ pub(super) fn metrics(
     // Both send to the same receiver, so its failures are logged once.
     let sender = MetricsSender::new(client, context.telemetry);
     let of_flows = sender.clone();
+    let temporality = context.settings.otlp.metrics.temporality;
+    let deltas = (temporality != Temporality::Cumulative).then(Deltas::default);
+    let deltas = Arc::new(Mutex::new(deltas));
     components.tasks.spawn(async move {
-        let produce = || {
-            let (reader, resource) = (reader.clone(), resource.clone());
-            async move { spawn_blocking(move || reader.requests(&resource)).await.unwrap_or_default() }
+        let produce = |accepted: Accepted| {
+            let (reader, resource, deltas) = (reader.clone(), resource.clone(), Arc::clone(&deltas));
+            let produce = move || reader.requests(&resource, lock(&deltas).as_mut(), &accepted);
+            async move { spawn_blocking(produce).await.unwrap_or_default() }
         };
         metrics_sender::run(of_flows, interval, produce, stop).await;
     });
     let (telemetry, resource, stop) = (context.telemetry.clone(), context.resource.clone(), own_metrics.stop.clone());
-    own_metrics.tasks.spawn(async move { self_telemetry::run(telemetry, &resource, sender, interval, stop).await });
+    // Ours are observed counters, which `lowmemory` leaves cumulative.
+    let deltas = (temporality == Temporality::Delta).then(Deltas::default);
+    own_metrics
+        .tasks
+        .spawn(async move { self_telemetry::run(telemetry, &resource, deltas, sender, interval, stop).await });
     Ok(true)
 }
 
@@ -144,11 +153,20 @@ impl SeriesReader {
         Ok((resolver.resolve(&snapshot, &self.names, self.naming), snapshot.time))
     }
 
-    fn requests(&self, resource: &opentelemetry_proto::tonic::resource::v1::Resource) -> MetricsRequests {
+    fn requests(
+        &self,
+        resource: &opentelemetry_proto::tonic::resource::v1::Resource,
+        deltas: Option<&mut Deltas>,
+        accepted: &[usize],
+    ) -> MetricsRequests {
         let Ok((metrics, time)) = self.resolve() else { return MetricsRequests::default() };
         let limit = crate::export::otlp::metrics::MAX_REQUEST;
         let encoded = crate::export::otlp::metrics::encode(&metrics, time, resource, limit);
-        MetricsRequests { requests: encoded.requests.iter().map(Into::into).collect(), too_large: encoded.oversized }
+        let requests = match deltas {
+            Some(deltas) => deltas.round(accepted, encoded.requests),
+            None => encoded.requests.iter().map(Into::into).collect(),
+        };
+        MetricsRequests { requests, too_large: encoded.oversized }
     }
 
     fn text(&self) -> String {

@@ -9,7 +9,7 @@ use eyepiece::export::otlp::client::Client;
 use eyepiece::export::otlp::counters::ExportCounters;
 use eyepiece::export::otlp::delivery::Transport;
 use eyepiece::export::otlp::metrics_sender;
-use eyepiece::export::otlp::metrics_sender::{MetricsRequest, MetricsRequests, MetricsSender};
+use eyepiece::export::otlp::metrics_sender::{Accepted, MetricsRequest, MetricsRequests, MetricsSender};
 use eyepiece::export::otlp::retry::Outcome;
 use eyepiece::export::otlp::self_telemetry;
 use eyepiece::support::shutdown;
@@ -46,9 +46,9 @@ impl Transport for Store {
 }
 
 /// Requests that carry how often they were asked for; the last of each round is empty.
-fn producer() -> impl FnMut() -> std::future::Ready<MetricsRequests> {
+fn producer() -> impl FnMut(Accepted) -> std::future::Ready<MetricsRequests> {
     let mut round = 0_u8;
-    move || {
+    move |_| {
         round += 1;
         let full = MetricsRequest { body: vec![round].into(), data_points: 10 };
         let requests = vec![full, MetricsRequest { body: Bytes::new(), data_points: 0 }];
@@ -82,8 +82,8 @@ async fn outage_queues_no_metrics() {
     sender.send_replace(Some(Instant::now() + Duration::from_secs(5)));
     task.await.unwrap();
     let taken: Vec<_> = store.taken.lock().unwrap().iter().map(|body| body[0]).collect();
-    // Rounds 1 and 2; 3 to 7 failed, 8 was put off, then 9; 10 refused; the last one at the end.
-    assert_eq!(taken, [1, 2, 9, 11]);
+    // Rounds 1 and 2; 3 to 8 failed, 9 to 11 came too early, then 12; 13 was refused; the last one at the end.
+    assert_eq!(taken, [1, 2, 12, 14]);
     let counters = ExportCounters::new(&telemetry, Signal::Metrics);
     assert_eq!((counters.delivered.get(), counters.rejected.get(), counters.partial_success.get()), (36, 10, 4));
     assert_eq!((counters.requests_ok.get(), counters.requests_failed.get()), (4, 7));
@@ -190,7 +190,7 @@ fn export_own(telemetry: Telemetry, transport: impl Transport) -> (watch::Sender
     let (stop, stopped) = shutdown::channel();
     let task = tokio::spawn(async move {
         let sender = MetricsSender::new(transport, &telemetry);
-        self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stopped).await;
+        self_telemetry::run(telemetry, &resource(), None, sender, Duration::from_millis(20), stopped).await;
     });
     (stop, task)
 }

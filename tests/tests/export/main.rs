@@ -5,3 +5,4 @@ mod contexts;
 mod prometheus;
 mod receivers;
 mod schema;
+mod temporality;

@@ -88,6 +88,8 @@ fn receiver_keeps_records_and_misbehaves() -> Result<()> {
     for (behaviour, code, kept) in [
         (Behaviour::Accept, Code::Ok, 2),
         (Behaviour::Refuse(Code::Unavailable), Code::Unavailable, 0),
+        (Behaviour::RefuseEach(1, Code::Internal), Code::Internal, 0),
+        (Behaviour::RefuseEach(2, Code::Internal), Code::Ok, 2),
         (Behaviour::Throttle(Duration::from_millis(1500)), Code::ResourceExhausted, 0),
         (Behaviour::Hang, Code::DeadlineExceeded, 0),
         (Behaviour::Partial(1), Code::Ok, 1),

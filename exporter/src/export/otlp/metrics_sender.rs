@@ -59,36 +59,44 @@ pub struct MetricsRequests {
     pub too_large: u64,
 }
 
+/// The numbers of the last round's requests that the receiver accepted.
+pub type Accepted = Vec<usize>;
+
 /// Sends the requests of `produce` every `interval` (at least a millisecond) and once more at the stop.
 ///
-/// Values are cumulative, so a failed request is not sent again: the next one includes its values. A pause that the
-/// receiver asks for is respected. The last values are sent until the receiver accepts them or the deadline passes.
+/// A failed request is not sent again: the next round includes its values, as `produce` learns what was accepted. Rounds
+/// during a pause that the receiver asked for are produced and not sent. The last values are sent until the receiver
+/// accepts them or the deadline passes.
 pub async fn run<T, P, F>(sender: MetricsSender<T>, interval: Duration, mut produce: P, mut stop: Stop)
 where
     T: Transport,
-    P: FnMut() -> F,
+    P: FnMut(Accepted) -> F,
     F: Future<Output = MetricsRequests>,
 {
     let interval = interval.max(Duration::from_millis(1));
     let mut ticks = interval_at(Instant::now() + interval, interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut not_before = Instant::now();
+    let mut accepted = Accepted::new();
     let deadline = loop {
         tokio::select! {
             deadline = shutdown::requested(&mut stop) => break deadline,
             _ = ticks.tick() => {}
         }
-        if Instant::now() < not_before {
-            continue;
-        }
-        let work = async { sender.send_all(produce().await).await };
+        let work = async {
+            let requests = produce(std::mem::take(&mut accepted)).await;
+            match Instant::now() < not_before {
+                true => None,
+                false => Some(sender.send_all(requests, &mut accepted).await.unwrap_or_default()),
+            }
+        };
         tokio::select! {
-            delay = work => not_before = Instant::now() + delay.unwrap_or_default(),
+            delay = work => not_before = delay.map_or(not_before, |delay| Instant::now() + delay),
             // The cancelled request is sent again below, with the newest values.
             deadline = shutdown::requested(&mut stop) => break deadline,
         }
     };
-    let sent = match timeout_at(deadline, produce()).await {
+    let sent = match timeout_at(deadline, produce(accepted)).await {
         Ok(requests) => {
             sender.counters.too_large.add(requests.too_large);
             sender.send_last(requests.requests, deadline).await
@@ -124,15 +132,18 @@ impl<T: Transport> MetricsSender<T> {
         Self { transport, counters, reporter }
     }
 
-    /// Sends requests until one fails. Returns the pause that the receiver asked for.
-    async fn send_all(&self, requests: MetricsRequests) -> Option<Duration> {
+    /// Sends requests until one fails, and adds those that were accepted. Returns the pause that the receiver asked for.
+    async fn send_all(&self, requests: MetricsRequests, accepted: &mut Accepted) -> Option<Duration> {
         self.counters.too_large.add(requests.too_large);
-        for request in requests.requests {
+        for (number, request) in requests.requests.iter().enumerate() {
             self.counters.io.add(request.body.len() as u64);
-            if let Err(Failure { delay, message }) = self.attempt(&request).await {
-                self.counters.requests_failed.add(1);
-                self.reporter.failed(&message);
-                return delay;
+            match self.attempt(request).await {
+                Ok(is_accepted) => accepted.extend(is_accepted.then_some(number)),
+                Err(Failure { delay, message }) => {
+                    self.counters.requests_failed.add(1);
+                    self.reporter.failed(&message);
+                    return delay;
+                }
             }
         }
         None
@@ -166,10 +177,10 @@ impl<T: Transport> MetricsSender<T> {
         Err(self.reporter.error().unwrap_or_else(|| NO_ANSWER.to_owned()))
     }
 
-    /// Sends a request once. It fails if it may be sent again.
-    async fn attempt(&self, request: &MetricsRequest) -> Result<(), Failure> {
+    /// Sends a request once; returns whether the receiver accepted it. It fails if it may be sent again.
+    async fn attempt(&self, request: &MetricsRequest) -> Result<bool, Failure> {
         if request.data_points == 0 {
-            return Ok(());
+            return Ok(true);
         }
         let points = request.data_points as u64;
         match self.transport.send(request.body.clone()).await {
@@ -183,10 +194,11 @@ impl<T: Transport> MetricsSender<T> {
                 self.counters.rejected.add(points);
                 self.counters.requests_failed.add(1);
                 self.reporter.refused(&message);
+                return Ok(false);
             }
             Outcome::Retry { delay, message } => return Err(Failure { delay, message }),
         }
-        Ok(())
+        Ok(true)
     }
 
     fn accepted(&self, points: u64, rejected: u64) {

@@ -29,8 +29,9 @@ use prost::Message as _;
 use tracing::warn;
 
 use super::delivery::Transport;
+use super::deltas::Deltas;
 use super::metrics_sender;
-use super::metrics_sender::{MetricsRequests, MetricsSender};
+use super::metrics_sender::{Accepted, MetricsRequests, MetricsSender};
 use super::resource::Resource;
 use super::start_times::StartTimes;
 use super::typed;
@@ -38,25 +39,26 @@ use crate::support::lock::lock;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::{Kind, MAX_SERIES, Sample, Telemetry};
 
-/// Exports every `interval` and once more at the stop. Returns by the deadline even if the receiver is unreachable. Needs
-/// a tokio runtime.
+/// Exports every `interval` and once more at the stop, sums as `deltas` if given. Returns by the deadline even if the
+/// receiver is unreachable. Needs a tokio runtime.
 pub async fn run<T: Transport>(
     telemetry: Telemetry,
     resource: &Resource,
+    deltas: Option<Deltas>,
     sender: MetricsSender<T>,
     interval: Duration,
     stop: Stop,
 ) {
-    let collector = match Collector::new(telemetry, resource) {
+    let collector = match Collector::new(telemetry, resource, deltas) {
         Ok(collector) => Arc::new(tokio::sync::Mutex::new(collector)),
         Err(error) => {
             warn!(signal = "metrics", "cannot create the exporter of our own metrics, which are not sent: {error}");
             return;
         }
     };
-    let produce = || {
+    let produce = |accepted: Accepted| {
         let collector = Arc::clone(&collector);
-        async move { collector.lock().await.requests().await }
+        async move { collector.lock().await.requests(&accepted).await }
     };
     metrics_sender::run(sender, interval, produce, stop).await;
 }
@@ -71,12 +73,13 @@ struct Collector {
     /// Names that have an instrument.
     known: BTreeSet<&'static str>,
     starts: StartTimes,
+    deltas: Option<Deltas>,
     /// Dropped, it shuts the reader down.
     _provider: SdkMeterProvider,
 }
 
 impl Collector {
-    fn new(telemetry: Telemetry, resource: &Resource) -> Result<Self, ExporterBuildError> {
+    fn new(telemetry: Telemetry, resource: &Resource, deltas: Option<Deltas>) -> Result<Self, ExporterBuildError> {
         let reader = Reader::default();
         let provider = SdkMeterProvider::builder()
             .with_reader(reader.clone())
@@ -89,11 +92,11 @@ impl Collector {
         let body = Body::default();
         let (known, starts) = (BTreeSet::new(), StartTimes::default());
         let exporter = exporter(body.clone())?;
-        Ok(Self { telemetry, reader, meter, exporter, body, known, starts, _provider: provider })
+        Ok(Self { telemetry, reader, meter, exporter, body, known, starts, deltas, _provider: provider })
     }
 
     /// The request of now.
-    async fn requests(&mut self) -> MetricsRequests {
+    async fn requests(&mut self, accepted: &[usize]) -> MetricsRequests {
         register(&self.telemetry, &self.meter, &mut self.known);
         let mut metrics = ResourceMetrics::default();
         if let Err(error) = self.reader.collect(&mut metrics) {
@@ -104,7 +107,11 @@ impl Collector {
         match decoded {
             Ok(mut request) => {
                 self.starts.settle(&mut request);
-                MetricsRequests { requests: vec![(&request).into()], too_large: 0 }
+                let requests = match &mut self.deltas {
+                    Some(deltas) => deltas.round(accepted, vec![request]),
+                    None => vec![(&request).into()],
+                };
+                MetricsRequests { requests, too_large: 0 }
             }
             Err(error) => {
                 warn!("cannot encode our own metrics: {error}");
