@@ -6,6 +6,7 @@ mod encode;
 mod entities;
 mod events;
 mod http;
+mod limits;
 mod logs;
 mod metrics;
 mod mistakes;

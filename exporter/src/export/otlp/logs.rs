@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::counters::ExportCounters;
 use super::delivery::{Delivery, Reporter, Transport};
-use super::encode::{FlowEncoder, Pushed, RequestBuilder};
+use super::encode::{AttributeLimits, FlowEncoder, Pushed, RequestBuilder};
 use super::queue::{self, Item, LogSink, Queue, Record};
 use super::resource::Resource;
 use crate::support::backoff::BackoffRange;
@@ -44,6 +44,8 @@ pub struct LogsConfig {
     pub backoff: BackoffRange,
     /// Kinds of records to export.
     pub kinds: LogEvents,
+    /// Limits of each record.
+    pub attribute_limits: AttributeLimits,
 }
 
 impl Default for LogsConfig {
@@ -58,6 +60,7 @@ impl Default for LogsConfig {
             // Half to all of it: 1 s and 30 s on average.
             backoff: BackoffRange { initial: Duration::from_millis(1333), max: Duration::from_secs(40) },
             kinds: LogEvents::default(),
+            attribute_limits: AttributeLimits::default(),
         }
     }
 }
@@ -88,10 +91,11 @@ pub fn build<T: Transport>(
     let (sink, queue) = queue::channel(config.capacity, max_records, config.kinds, counters.clone());
     let in_flight = u32::try_from(config.in_flight.clamp(1, 64)).unwrap_or(1);
     let reporter = Reporter::new(Signal::Logs, &counters, telemetry);
+    let builder = RequestBuilder::new(resource, max_records, config.max_bytes.min(MAX_BYTES));
     let exporter = LogExporter {
         queue,
         encoder: FlowEncoder::new(names),
-        builder: RequestBuilder::new(resource, max_records, config.max_bytes.min(MAX_BYTES)),
+        builder: builder.with_limits(config.attribute_limits),
         delivery: Arc::new(Delivery::new(transport, config.backoff, counters.clone(), reporter)),
         counters,
         slots: Arc::new(Semaphore::new(in_flight as usize)),
