@@ -13,5 +13,6 @@ mod mistakes;
 mod schema;
 mod scripted;
 mod sdk_limits;
+mod sdk_metrics;
 mod support;
 mod tls;

@@ -14,6 +14,8 @@ use super::delivery::{Delivery, Reporter, Transport};
 use super::encode::{AttributeLimits, FlowEncoder, Pushed, RequestBuilder};
 use super::queue::{self, Item, LogSink, Queue, Record};
 use super::resource::Resource;
+use super::sdk_metrics;
+use super::sdk_metrics::ExporterMetrics;
 use crate::support::backoff::BackoffRange;
 use crate::support::clock::unix_now;
 use crate::support::shutdown;
@@ -87,6 +89,8 @@ pub fn build<T: Transport>(
     telemetry: &Telemetry,
 ) -> (LogSink, LogExporter<T>) {
     let counters = ExportCounters::new(telemetry, Signal::Logs);
+    sdk_metrics::share_processor(telemetry, &counters);
+    let metrics = ExporterMetrics::new(telemetry, Signal::Logs, &transport.identity());
     let max_records = config.max_records.clamp(1, MAX_RECORDS);
     let (sink, queue) = queue::channel(config.capacity, max_records, config.kinds, counters.clone());
     let in_flight = u32::try_from(config.in_flight.clamp(1, 64)).unwrap_or(1);
@@ -96,7 +100,7 @@ pub fn build<T: Transport>(
         queue,
         encoder: FlowEncoder::new(names),
         builder: builder.with_limits(config.attribute_limits),
-        delivery: Arc::new(Delivery::new(transport, config.backoff, counters.clone(), reporter)),
+        delivery: Arc::new(Delivery::new(transport, config.backoff, counters.clone(), metrics, reporter)),
         counters,
         slots: Arc::new(Semaphore::new(in_flight as usize)),
         in_flight,
@@ -189,7 +193,7 @@ impl<T: Transport> LogExporter<T> {
             () = shutdown::deadline_passed(stop.clone()) => None,
         };
         let Some(slot) = slot else {
-            self.counters.shutdown.add(request.records as u64);
+            self.counters.add_already_shutdown(request.records as u64);
             return;
         };
         let (delivery, stop) = (Arc::clone(&self.delivery), stop.clone());
@@ -204,7 +208,7 @@ impl<T: Transport> LogExporter<T> {
 
 impl<T> Drop for LogExporter<T> {
     fn drop(&mut self) {
-        self.counters.shutdown.add(self.builder.records() as u64);
+        self.counters.add_already_shutdown(self.builder.records() as u64);
     }
 }
 

@@ -15,6 +15,8 @@ use tracing::warn;
 use super::counters::ExportCounters;
 use super::delivery::{Reporter, Transport};
 use super::retry::{Outcome, pause};
+use super::sdk_metrics;
+use super::sdk_metrics::{ExporterMetrics, Operation, READER_OF_FLOWS};
 use crate::support::backoff::{Backoff, BackoffRange};
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
@@ -81,14 +83,14 @@ where
         if Instant::now() < not_before {
             continue;
         }
-        let work = async { sender.send_all(produce().await).await };
+        let work = async { sender.send_all(sender.collect(produce()).await).await };
         tokio::select! {
             delay = work => not_before = Instant::now() + delay.unwrap_or_default(),
             // The cancelled request is sent again below, with the newest values.
             deadline = shutdown::requested(&mut stop) => break deadline,
         }
     };
-    let sent = match timeout_at(deadline, produce()).await {
+    let sent = match timeout_at(deadline, sender.collect(produce())).await {
         Ok(requests) => {
             sender.counters.too_large.add(requests.too_large);
             sender.send_last(requests.requests, deadline).await
@@ -113,6 +115,10 @@ struct Failure {
 pub struct MetricsSender<T> {
     transport: T,
     counters: ExportCounters,
+    telemetry: Telemetry,
+    metrics: ExporterMetrics,
+    /// Name of what collects the metrics.
+    reader: &'static str,
     reporter: Arc<Reporter>,
 }
 
@@ -120,8 +126,22 @@ impl<T: Transport> MetricsSender<T> {
     /// Creates a sender over a transport.
     pub fn new(transport: T, telemetry: &Telemetry) -> Self {
         let counters = ExportCounters::new(telemetry, Signal::Metrics);
+        let metrics = ExporterMetrics::new(telemetry, Signal::Metrics, &transport.identity());
         let reporter = Arc::new(Reporter::new(Signal::Metrics, &counters, telemetry));
-        Self { transport, counters, reporter }
+        Self { transport, counters, telemetry: telemetry.clone(), metrics, reader: READER_OF_FLOWS, reporter }
+    }
+
+    /// Sets the name of what collects the metrics.
+    pub(super) fn with_reader(self, reader: &'static str) -> Self {
+        Self { reader, ..self }
+    }
+
+    /// Waits for the metrics to be collected.
+    async fn collect(&self, metrics: impl Future<Output = MetricsRequests>) -> MetricsRequests {
+        let begun = Instant::now();
+        let requests = metrics.await;
+        sdk_metrics::observe_collection(&self.telemetry, self.reader, begun.elapsed());
+        requests
     }
 
     /// Sends requests until one fails. Returns the pause that the receiver asked for.
@@ -129,7 +149,8 @@ impl<T: Transport> MetricsSender<T> {
         self.counters.too_large.add(requests.too_large);
         for request in requests.requests {
             self.counters.io.add(request.body.len() as u64);
-            if let Err(Failure { delay, message }) = self.attempt(&request).await {
+            let mut operation = self.metrics.begin(request.data_points as u64);
+            if let Err(Failure { delay, message }) = self.attempt(&request, &mut operation).await {
                 self.counters.requests_failed.add(1);
                 self.reporter.failed(&message);
                 return delay;
@@ -145,7 +166,8 @@ impl<T: Transport> MetricsSender<T> {
             for request in &requests {
                 self.counters.io.add(request.body.len() as u64);
                 let mut backoff = Backoff::new(LAST_BACKOFF, fastrand::Rng::new());
-                while let Err(Failure { delay, message }) = self.attempt(request).await {
+                let mut operation = self.metrics.begin(request.data_points as u64);
+                while let Err(Failure { delay, message }) = self.attempt(request, &mut operation).await {
                     let pause = pause(&mut backoff, delay);
                     self.reporter.failed(&message);
                     if Instant::now() + pause >= deadline {
@@ -167,29 +189,34 @@ impl<T: Transport> MetricsSender<T> {
     }
 
     /// Sends a request once. It fails if it may be sent again.
-    async fn attempt(&self, request: &MetricsRequest) -> Result<(), Failure> {
+    async fn attempt(&self, request: &MetricsRequest, operation: &mut Operation<'_>) -> Result<(), Failure> {
         if request.data_points == 0 {
             return Ok(());
         }
         let points = request.data_points as u64;
         match self.transport.send(request.body.clone()).await {
-            Outcome::Accepted => self.accepted(points, 0),
+            Outcome::Accepted => self.accepted(points, 0, operation),
             Outcome::Partial { rejected, message } => {
                 let rejected = rejected.min(points);
-                self.accepted(points - rejected, rejected);
+                self.accepted(points - rejected, rejected, operation);
                 self.reporter.partial(rejected, &message);
             }
-            Outcome::Refused { message } => {
+            Outcome::Refused { message, error_type } => {
+                operation.failed(error_type);
                 self.counters.rejected.add(points);
                 self.counters.requests_failed.add(1);
                 self.reporter.refused(&message);
             }
-            Outcome::Retry { delay, message } => return Err(Failure { delay, message }),
+            Outcome::Retry { delay, message, error_type } => {
+                operation.failed(error_type);
+                return Err(Failure { delay, message });
+            }
         }
         Ok(())
     }
 
-    fn accepted(&self, points: u64, rejected: u64) {
+    fn accepted(&self, points: u64, rejected: u64, operation: &mut Operation<'_>) {
+        operation.accepted(rejected);
         self.counters.delivered.add(points);
         self.counters.partial_success.add(rejected);
         self.counters.requests_ok.add(1);

@@ -15,6 +15,7 @@ pub mod metrics_sender;
 pub mod queue;
 pub mod resource;
 pub mod retry;
+pub mod sdk_metrics;
 pub mod self_telemetry;
 mod start_times;
 mod typed;
