@@ -45,6 +45,9 @@ fn single(kind: Kind, value: &Value) -> Result<Value, Fault> {
             _ => Err((found(value), "use true or false".to_owned())),
         },
         Kind::Integer(least, most) => integer(value, least, most),
+        Kind::IntegerOrEmpty(..) if is_empty(value) => Ok(value.clone()),
+        Kind::IntegerOrEmpty(least, most) => integer(value, least, most)
+            .map_err(|(wrong, right)| (wrong, format!("{right}, or an empty text for no limit"))),
         Kind::Factor(most) => factor(value, most),
         Kind::ReleaseOrEmpty => release(value),
         Kind::Size(least, most) => size(value, least, most),

@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Bool,
     /// A whole number from the first to the second.
     Integer(u32, u32),
+    /// The same, or the empty text.
+    IntegerOrEmpty(u32, u32),
     /// A number of at least zero and at most this, with or without a fraction.
     Factor(u32),
     /// A Cilium release such as 1.18, or the empty text.
@@ -532,6 +534,18 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("otlp.logs.delay", Kind::Duration, "How long a record waits for its batch to fill."),
     key("otlp.logs.in_flight", Kind::Integer(1, 64), "Requests at the same time."),
+    key(
+        "otlp.logs.attribute_count_limit",
+        Kind::IntegerOrEmpty(0, u32::MAX),
+        "The most attributes of a record. Further ones are dropped, and counted in its dropped_attributes_count. Empty: no\n\
+         limit; no record has OpenTelemetry's default of 128.",
+    ),
+    key(
+        "otlp.logs.attribute_value_length_limit",
+        Kind::IntegerOrEmpty(0, u32::MAX),
+        "The most characters of an attribute's text, and of each text in its list or map. Longer ones are cut. Empty: no\n\
+         limit.",
+    ),
     key("otlp.logs.endpoint", Kind::UrlOrEmpty, "The logs' own URL; over HTTP used as it is, path included."),
     key("otlp.logs.protocol", Kind::ChoiceOrEmpty(Protocol::NAMES), ""),
     key("otlp.logs.headers", Kind::Headers, "If there are any, they replace those of [otlp]."),

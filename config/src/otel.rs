@@ -1,6 +1,7 @@
 //! Maps OpenTelemetry's variables to settings, by its SDK configuration and OTLP exporter specifications.
 
 mod exporters;
+mod limits;
 mod variables;
 
 use self::variables::{Variables, get, problem};
@@ -58,6 +59,7 @@ pub(crate) fn settings<'a>(
         }
     }
     batches(variables, warnings, &mut settings);
+    limits::settings(variables, warnings, &mut settings);
     // They win over the protocol.
     exporters::settings(variables, warnings, &mut settings);
     if let Some((name, value)) = get(variables, "OTEL_LOG_LEVEL") {

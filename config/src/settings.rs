@@ -1,5 +1,6 @@
 //! The settings as plain data, with their defaults. `keys.rs` documents each key.
 
+mod alternatives;
 mod hubble;
 mod metadata;
 mod monitor;
@@ -17,7 +18,7 @@ use crate::choices::{
 };
 use crate::handlers::Handler;
 use crate::secret::Secret;
-use crate::units::{duration, optional, optional_duration, path, size};
+use crate::units::{duration, optional, optional_duration, optional_number, path, size};
 
 pub use hubble::{Hubble, HubbleSource, ServerTls, SourceTls};
 pub use metadata::{Docker, Kubernetes, Metadata, MetadataCgroup, MetadataDns, MetadataFile};
@@ -375,6 +376,12 @@ pub struct Logs {
     pub delay: Duration,
     /// Requests at the same time.
     pub in_flight: u32,
+    /// Attributes of a record; further ones are dropped. `None` = no limit.
+    #[serde(with = "optional_number")]
+    pub attribute_count_limit: Option<u32>,
+    /// Characters of an attribute's text; longer ones are cut. `None` = no limit.
+    #[serde(with = "optional_number")]
+    pub attribute_value_length_limit: Option<u32>,
     /// The settings that differ from `[otlp]`.
     #[serde(flatten)]
     pub overrides: Overrides,
@@ -395,6 +402,8 @@ impl Default for Logs {
             delay: Duration::from_secs(1),
             // Two keep the link busy while the receiver answers; more gained nothing.
             in_flight: 2,
+            attribute_count_limit: None,
+            attribute_value_length_limit: None,
             overrides: Overrides::default(),
         }
     }
@@ -465,23 +474,6 @@ pub struct Log {
     pub level: LogLevel,
     /// Their form.
     pub format: LogFormat,
-}
-
-/// Contexts as Hubble writes them: `name|ip`.
-mod alternatives {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use crate::choices::Context;
-
-    pub(super) fn serialize<S: Serializer>(value: &[Context], serializer: S) -> Result<S::Ok, S::Error> {
-        let names: Vec<_> = value.iter().map(|context| context.name()).collect();
-        serializer.serialize_str(&names.join("|"))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Context>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.split('|').map(|name| name.parse().map_err(Error::custom)).collect()
-    }
 }
 
 #[cfg(test)]

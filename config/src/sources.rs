@@ -233,7 +233,9 @@ fn is_bracketed(text: &str) -> bool {
 fn typed_value(kind: Option<Kind>, text: &str) -> Value {
     match kind {
         Some(Kind::Bool) => text.parse::<bool>().map_or_else(|_| text.into(), Value::from),
-        Some(Kind::Integer(..) | Kind::Ring) => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),
+        Some(Kind::Integer(..) | Kind::IntegerOrEmpty(..) | Kind::Ring) => {
+            text.parse::<i64>().map_or_else(|_| text.into(), Value::from)
+        }
         Some(Kind::Factor(_)) => {
             let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
             number.map_or_else(|| text.into(), Value::from)

@@ -269,6 +269,36 @@ fn log_batches_follow_variables() {
 }
 
 #[test]
+fn attribute_limits_follow_variables() {
+    let (count, length) = ("OTEL_ATTRIBUTE_COUNT_LIMIT=10", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT=20");
+    let (own_count, own_length) =
+        ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT=0", "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT=30");
+    let text = "[otlp.logs]\nattribute_count_limit = 5\nattribute_value_length_limit = \"\"";
+    for (text, env, sets, expected) in [
+        ("", &[][..], &[][..], (None, None)),
+        ("", &[count, length], &[], (Some(10), Some(20))),
+        ("", &[own_count, own_length], &[], (Some(0), Some(30))),
+        ("", &[count, own_count, length, own_length], &[], (Some(0), Some(30))),
+        ("", &[own_count, length], &[], (Some(0), Some(20))),
+        ("", &[count, "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT=many"], &[], (Some(10), None)),
+        ("", &[count, "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT="], &[], (Some(10), None)),
+        ("", &["OTEL_ATTRIBUTE_COUNT_LIMIT=-1", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=3"], &[], (None, None)),
+        (text, &[count, own_length], &[], (Some(5), None)),
+        (text, &["EYEPIECE_OTLP__LOGS__ATTRIBUTE_COUNT_LIMIT=4294967295"], &[], (Some(u32::MAX), None)),
+        (text, &["EYEPIECE_OTLP__LOGS__ATTRIBUTE_COUNT_LIMIT="], &[], (None, None)),
+        (text, &[], &["otlp.logs.attribute_value_length_limit=7"], (Some(5), Some(7))),
+        ("", &[length], &["otlp.logs.attribute_value_length_limit="], (None, None)),
+    ] {
+        let loaded = ok(text, env, sets);
+        let logs = &loaded.settings.otlp.logs;
+        let limits = (logs.attribute_count_limit, logs.attribute_value_length_limit);
+        assert_eq!(limits, expected, "{text} {env:?} {sets:?}");
+        // A number is printed as one, and an absent limit as an empty text.
+        assert_eq!(ok(&loaded.print(), &[], &[]).settings.otlp.logs, *logs);
+    }
+}
+
+#[test]
 fn service_name_from_resource_attributes() {
     let otlp = ok("", &["OTEL_RESOURCE_ATTRIBUTES=service.name=other"], &[]).settings.otlp;
     assert_eq!((otlp.service_name.as_str(), otlp.resource_attributes.len()), ("other", 0));

@@ -10,14 +10,10 @@ const PROMETHEUS_HOST: &str = "localhost";
 const PROMETHEUS_PORT: &str = "9464";
 
 /// Variables of metrics and logs in the specification that have no effect. Those of traces are no concern of this program.
-const UNSUPPORTED: [&str; 8] = [
-    "OTEL_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+const UNSUPPORTED: [&str; 4] = [
     "OTEL_CONFIG_FILE",
     "OTEL_ENTITIES",
     "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
-    "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT",
     "OTEL_METRICS_EXEMPLAR_FILTER",
 ];
 

@@ -210,6 +210,14 @@ fn every_mistake_has_its_line() {
             "otlp.logs.tls.ca=/ca",
             "the endpoint begins with http://, so nothing is encrypted; use an https:// endpoint, or leave it out",
         ),
+        (
+            "otlp.logs.attribute_count_limit=all",
+            "\"all\" is a text; use a whole number from 0 to 4294967295, or an empty text for no limit",
+        ),
+        (
+            "otlp.logs.attribute_value_length_limit=-1",
+            "-1 is too small; use a whole number from 0 to 4294967295, or an empty text for no limit",
+        ),
         ("otlp.logs.batch_records=65537", "65537 is more than otlp.logs.queue_records holds; use at most 65536"),
         (
             "metrics.idle_expiry=9s",

@@ -45,6 +45,12 @@ fn ignored_opentelemetry_variables_are_warned_about() {
                 .to_owned(),
         ),
         (
+            "OTEL_ATTRIBUTE_COUNT_LIMIT=many",
+            "OTEL_ATTRIBUTE_COUNT_LIMIT: \"many\" is no limit, the variable is ignored; use a whole number from 0 to \
+             4294967295"
+                .to_owned(),
+        ),
+        (
             "OTEL_CONFIG_FILE=/etc/otel.yaml",
             "OTEL_CONFIG_FILE: the variable is not supported and ignored; unset it".to_owned(),
         ),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use eyepiece_config as config;
 use eyepiece_config::{Settings, Signal, Switch};
 
+use crate::export::otlp::encode::AttributeLimits;
 use crate::export::otlp::logs::LogsConfig;
 use crate::pipeline::metrics;
 use crate::pipeline::metrics::{Context, Handlers};
@@ -73,6 +74,10 @@ pub(super) fn logs(settings: &Settings) -> LogsConfig {
         flush_delay: logs.delay,
         in_flight: logs.in_flight as usize,
         kinds: logs.events,
+        attribute_limits: AttributeLimits {
+            count: logs.attribute_count_limit,
+            value_length: logs.attribute_value_length_limit,
+        },
         ..LogsConfig::default()
     }
 }

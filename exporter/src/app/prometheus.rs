@@ -6,6 +6,7 @@ use eyepiece_config::Settings;
 use super::certificates::Certificates;
 use super::error::AppError;
 use super::exports::{ExportContext, SeriesReader};
+use crate::export::own_durations;
 use crate::export::prometheus::{Format, Page, RequestMetrics};
 use crate::pipeline;
 use crate::pipeline::metrics::Naming;
@@ -48,7 +49,8 @@ pub(super) fn serve(bound: Bound, context: &ExportContext<'_>, pipeline: &pipeli
     let render = move |format: Format, requests: &RequestMetrics| {
         // The closure owns the whole reader.
         let reader = &reader;
-        let (flows, _) = reader.series.resolve().map_err(|error| error.to_string())?;
+        let (mut flows, _) = reader.series.resolve().map_err(|error| error.to_string())?;
+        flows.extend(own_durations::resolve(&telemetry));
         let samples = telemetry.samples();
         let page = Page { flows: &flows, requests, samples: &samples, resource: resource.attributes() };
         Ok::<_, String>(page.render(format))

@@ -8,6 +8,7 @@ pub mod capabilities;
 pub mod clock;
 pub mod decode_errors;
 pub mod digits;
+pub mod durations;
 pub mod error_chain;
 pub mod export_health;
 pub mod file_lock;

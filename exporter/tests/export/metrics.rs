@@ -15,6 +15,7 @@ use eyepiece::export::otlp::self_telemetry;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::{MAX_SERIES, Telemetry};
 use eyepiece_config::{Protocol, Signal};
+use eyepiece_tests::schema;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
@@ -45,6 +46,10 @@ impl Transport for Store {
     }
 }
 
+fn away(delay: Option<Duration>) -> Outcome {
+    Outcome::Retry { delay, message: "away".into(), error_type: "503".into() }
+}
+
 /// Requests that carry how often they were asked for; the last of each round is empty.
 fn producer() -> impl FnMut(Accepted) -> std::future::Ready<MetricsRequests> {
     let mut round = 0_u8;
@@ -69,14 +74,14 @@ async fn outage_queues_no_metrics() {
         }
     });
     tokio::time::sleep(Duration::from_secs(25)).await;
-    set(Some(Outcome::Retry { delay: None, message: "away".into() }));
+    set(Some(away(None)));
     tokio::time::sleep(Duration::from_secs(50)).await;
     // The pause of 35 s covers three intervals.
-    set(Some(Outcome::Retry { delay: Some(Duration::from_secs(35)), message: "later".into() }));
+    set(Some(away(Some(Duration::from_secs(35)))));
     tokio::time::sleep(Duration::from_secs(10)).await;
     set(None);
     tokio::time::sleep(Duration::from_secs(40)).await;
-    set(Some(Outcome::Refused { message: "no".into() }));
+    set(Some(Outcome::Refused { message: "no".into(), error_type: "400".into() }));
     tokio::time::sleep(Duration::from_secs(10)).await;
     set(Some(Outcome::Partial { rejected: 4, message: "some".into() }));
     sender.send_replace(Some(Instant::now() + Duration::from_secs(5)));
@@ -103,7 +108,7 @@ impl Transport for Away {
     async fn send(&self, request: Bytes) -> Outcome {
         if Instant::now() < self.until {
             self.store.attempts.fetch_add(1, Ordering::Relaxed);
-            return Outcome::Retry { delay: None, message: "away".into() };
+            return away(None);
         }
         self.store.send(request).await
     }
@@ -163,10 +168,16 @@ fn points(body: &[u8]) -> Vec<String> {
     for metric in metrics.flat_map(|scope| &scope.metrics) {
         let (kind, data) = match metric.data.as_ref().unwrap() {
             Data::Sum(sum) => {
-                assert_eq!((sum.aggregation_temporality, sum.is_monotonic), (2, true), "cumulative");
+                let is_monotonic = !metric.name.ends_with(".inflight");
+                assert_eq!((sum.aggregation_temporality, sum.is_monotonic), (2, is_monotonic), "cumulative");
                 ("sum", &sum.data_points)
             }
             Data::Gauge(gauge) => ("gauge", &gauge.data_points),
+            Data::Histogram(histogram) => {
+                let count = histogram.data_points.iter().map(|point| point.count).sum::<u64>();
+                points.push(format!("histogram {} {} {count}", metric.name, metric.unit));
+                continue;
+            }
             other => panic!("{other:?}"),
         };
         for point in data {
@@ -233,7 +244,12 @@ async fn our_own_numbers_arrive() {
     ] {
         assert!(points.iter().any(|point| point == expected), "{expected} in {points:#?}");
     }
+    let duration = "histogram otel.sdk.exporter.operation.duration s ";
+    assert!(points.iter().any(|point| point.starts_with(duration)), "{points:#?}");
     let request = ExportMetricsServiceRequest::decode(last.body.as_slice()).unwrap();
+    // The resource of tests has an attribute of its own.
+    let violations = schema::of_metrics(&request).into_iter().filter(|violation| !violation.starts_with("resource"));
+    assert_eq!(violations.collect::<Vec<_>>(), [""; 0]);
     let resource = request.resource_metrics[0].resource.as_ref().unwrap();
     assert_eq!(resource.attributes.len(), crate::support::resource().attributes().len());
 }

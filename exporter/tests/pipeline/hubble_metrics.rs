@@ -49,7 +49,9 @@ fn page(flows: &[Flow], config: &str) -> String {
     let mut aggregation = Aggregation::new(Config { handlers, max_series: 10_000, ..Config::default() }, 0);
     flows.iter().for_each(|flow| aggregation.count(flow, InterfaceKind::Other));
     let mut metrics = resolve(&aggregation.snapshot(1), &NoNames, Naming::Hubble);
-    metrics.retain(|metric| !metric.name.starts_with("hubble.flow.") && !metric.name.starts_with("hubble.interface."));
+    // Those of no handler.
+    let others = ["hubble.flow.", "hubble.interface.", "hubble.lost_events"];
+    metrics.retain(|metric| !others.iter().any(|other| metric.name.starts_with(other)));
     let requests = RequestMetrics::default();
     let page = Page { flows: &metrics, requests: &requests, samples: &[], resource: &[] };
     String::from_utf8(page.render(Format::Text)).expect("UTF-8")

@@ -42,6 +42,8 @@ fn prometheus_scrapes_what_hubble_counts() -> Result<()> {
     check(&prometheus, "sum(hubble_icmp_total{family=\"IPv6\"})", 40.0)?;
     // Five connections of each family to one port, and all datagrams, at both interfaces.
     check(&prometheus, "sum(hubble_port_distribution_total{protocol=\"UDP\"})", 634.0)?;
+    // Of a source that never loses here; its series is there all the same.
+    check(&prometheus, "hubble_lost_events_total{source=\"observer_events_queue\"}", 0.0)?;
     check(&prometheus, "count(target_info{service_name=\"eyepiece\"})", 1.0)?;
     ensure!(prometheus.health()? == Some((true, String::new())), "{:?}\n{}", prometheus.health()?, prometheus.log());
     let log = prometheus.log();

@@ -15,6 +15,8 @@ use tracing::warn;
 use super::counters::ExportCounters;
 use super::delivery::{Reporter, Transport};
 use super::retry::{Outcome, pause};
+use super::sdk_metrics;
+use super::sdk_metrics::{ExporterMetrics, Operation, READER_OF_FLOWS};
 use crate::support::backoff::{Backoff, BackoffRange};
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
@@ -84,7 +86,7 @@ where
             _ = ticks.tick() => {}
         }
         let work = async {
-            let requests = produce(std::mem::take(&mut accepted)).await;
+            let requests = sender.collect(produce(std::mem::take(&mut accepted))).await;
             match Instant::now() < not_before {
                 true => None,
                 false => Some(sender.send_all(requests, &mut accepted).await.unwrap_or_default()),
@@ -96,7 +98,7 @@ where
             deadline = shutdown::requested(&mut stop) => break deadline,
         }
     };
-    let sent = match timeout_at(deadline, produce(accepted)).await {
+    let sent = match timeout_at(deadline, sender.collect(produce(accepted))).await {
         Ok(requests) => {
             sender.counters.too_large.add(requests.too_large);
             sender.send_last(requests.requests, deadline).await
@@ -121,6 +123,10 @@ struct Failure {
 pub struct MetricsSender<T> {
     transport: T,
     counters: ExportCounters,
+    telemetry: Telemetry,
+    metrics: ExporterMetrics,
+    /// Name of what collects the metrics.
+    reader: &'static str,
     reporter: Arc<Reporter>,
 }
 
@@ -128,8 +134,22 @@ impl<T: Transport> MetricsSender<T> {
     /// Creates a sender over a transport.
     pub fn new(transport: T, telemetry: &Telemetry) -> Self {
         let counters = ExportCounters::new(telemetry, Signal::Metrics);
+        let metrics = ExporterMetrics::new(telemetry, Signal::Metrics, &transport.identity());
         let reporter = Arc::new(Reporter::new(Signal::Metrics, &counters, telemetry));
-        Self { transport, counters, reporter }
+        Self { transport, counters, telemetry: telemetry.clone(), metrics, reader: READER_OF_FLOWS, reporter }
+    }
+
+    /// Sets the name of what collects the metrics.
+    pub(super) fn with_reader(self, reader: &'static str) -> Self {
+        Self { reader, ..self }
+    }
+
+    /// Waits for the metrics to be collected.
+    async fn collect(&self, metrics: impl Future<Output = MetricsRequests>) -> MetricsRequests {
+        let begun = Instant::now();
+        let requests = metrics.await;
+        sdk_metrics::observe_collection(&self.telemetry, self.reader, begun.elapsed());
+        requests
     }
 
     /// Sends requests until one fails, and adds those that were accepted. Returns the pause that the receiver asked for.
@@ -137,7 +157,8 @@ impl<T: Transport> MetricsSender<T> {
         self.counters.too_large.add(requests.too_large);
         for (number, request) in requests.requests.iter().enumerate() {
             self.counters.io.add(request.body.len() as u64);
-            match self.attempt(request).await {
+            let mut operation = self.metrics.begin(request.data_points as u64);
+            match self.attempt(request, &mut operation).await {
                 Ok(is_accepted) => accepted.extend(is_accepted.then_some(number)),
                 Err(Failure { delay, message }) => {
                     self.counters.requests_failed.add(1);
@@ -156,7 +177,8 @@ impl<T: Transport> MetricsSender<T> {
             for request in &requests {
                 self.counters.io.add(request.body.len() as u64);
                 let mut backoff = Backoff::new(LAST_BACKOFF, fastrand::Rng::new());
-                while let Err(Failure { delay, message }) = self.attempt(request).await {
+                let mut operation = self.metrics.begin(request.data_points as u64);
+                while let Err(Failure { delay, message }) = self.attempt(request, &mut operation).await {
                     let pause = pause(&mut backoff, delay);
                     self.reporter.failed(&message);
                     if Instant::now() + pause >= deadline {
@@ -178,30 +200,35 @@ impl<T: Transport> MetricsSender<T> {
     }
 
     /// Sends a request once; returns whether the receiver accepted it. It fails if it may be sent again.
-    async fn attempt(&self, request: &MetricsRequest) -> Result<bool, Failure> {
+    async fn attempt(&self, request: &MetricsRequest, operation: &mut Operation<'_>) -> Result<bool, Failure> {
         if request.data_points == 0 {
             return Ok(true);
         }
         let points = request.data_points as u64;
         match self.transport.send(request.body.clone()).await {
-            Outcome::Accepted => self.accepted(points, 0),
+            Outcome::Accepted => self.accepted(points, 0, operation),
             Outcome::Partial { rejected, message } => {
                 let rejected = rejected.min(points);
-                self.accepted(points - rejected, rejected);
+                self.accepted(points - rejected, rejected, operation);
                 self.reporter.partial(rejected, &message);
             }
-            Outcome::Refused { message } => {
+            Outcome::Refused { message, error_type } => {
+                operation.failed(error_type);
                 self.counters.rejected.add(points);
                 self.counters.requests_failed.add(1);
                 self.reporter.refused(&message);
                 return Ok(false);
             }
-            Outcome::Retry { delay, message } => return Err(Failure { delay, message }),
+            Outcome::Retry { delay, message, error_type } => {
+                operation.failed(error_type);
+                return Err(Failure { delay, message });
+            }
         }
         Ok(true)
     }
 
-    fn accepted(&self, points: u64, rejected: u64) {
+    fn accepted(&self, points: u64, rejected: u64, operation: &mut Operation<'_>) {
+        operation.accepted(rejected);
         self.counters.delivered.add(points);
         self.counters.partial_success.add(rejected);
         self.counters.requests_ok.add(1);

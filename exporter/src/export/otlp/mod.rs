@@ -16,6 +16,7 @@ pub mod metrics_sender;
 pub mod queue;
 pub mod resource;
 pub mod retry;
+pub mod sdk_metrics;
 pub mod self_telemetry;
 mod series_ids;
 mod start_times;

@@ -2,9 +2,9 @@
 //! them as it does the flows' metrics.
 //!
 //! The exporter does not send them itself: it returns no partial success, and all series of the SDK's `Sum` have one start
-//! time, in a private field. `tests/export/sdk_limits.rs` shows both. So `StartTimes` reads the encoded message. The
-//! exporter takes some `OTEL_EXPORTER_OTLP_*` variables from the environment (headers, compression), which have no effect:
-//! only the request's body is used.
+//! time, in a private field. `tests/export/sdk_limits.rs` shows both. So `StartTimes` reads the encoded message, to which
+//! own histograms are added: the SDK cannot observe any. The exporter takes some `OTEL_EXPORTER_OTLP_*` variables from the
+//! environment (headers, compression), which have no effect: only the request's body is used.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -30,11 +30,15 @@ use tracing::warn;
 
 use super::delivery::Transport;
 use super::deltas::Deltas;
+use super::metrics;
 use super::metrics_sender;
 use super::metrics_sender::{Accepted, MetricsRequests, MetricsSender};
 use super::resource::Resource;
+use super::sdk_metrics::READER_OF_OWN;
 use super::start_times::StartTimes;
 use super::typed;
+use crate::export::own_durations;
+use crate::support::clock::unix_now;
 use crate::support::lock::lock;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::{Kind, MAX_SERIES, Sample, Telemetry};
@@ -60,7 +64,7 @@ pub async fn run<T: Transport>(
         let collector = Arc::clone(&collector);
         async move { collector.lock().await.requests(&accepted).await }
     };
-    metrics_sender::run(sender, interval, produce, stop).await;
+    metrics_sender::run(sender.with_reader(READER_OF_OWN), interval, produce, stop).await;
 }
 
 /// Collects the registry's numbers by the SDK.
@@ -107,6 +111,7 @@ impl Collector {
         match decoded {
             Ok(mut request) => {
                 self.starts.settle(&mut request);
+                add_durations(&self.telemetry, &mut request);
                 let requests = match &mut self.deltas {
                     Some(deltas) => deltas.round(accepted, vec![request]),
                     None => vec![(&request).into()],
@@ -216,6 +221,18 @@ fn register(telemetry: &Telemetry, meter: &Meter, known: &mut BTreeSet<&'static 
                 builder.with_callback(move |observer| observe(&telemetry, name, observer, |value| value)).build();
             }
         }
+    }
+}
+
+/// Adds own histograms to a request.
+fn add_durations(telemetry: &Telemetry, request: &mut ExportMetricsServiceRequest) {
+    let durations = own_durations::resolve(telemetry);
+    let encoded = metrics::encode(&durations, unix_now(), &Default::default(), usize::MAX);
+    let encoded = encoded.requests.into_iter().flat_map(|request| request.resource_metrics);
+    let mut scopes = request.resource_metrics.iter_mut().flat_map(|resource| &mut resource.scope_metrics);
+    if let Some(scope) = scopes.next() {
+        let scopes = encoded.flat_map(|resource| resource.scope_metrics);
+        scope.metrics.extend(scopes.flat_map(|scope| scope.metrics));
     }
 }
 

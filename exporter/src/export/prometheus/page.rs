@@ -18,7 +18,8 @@ const SCOPE: [(&str, &str); 2] =
 /// What a page shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Page<'a> {
-    /// The metrics of flows, in Hubble's naming. An attribute without a value is a label without a value.
+    /// The metrics of flows, in Hubble's naming, and our own histograms. An attribute without a value is a label without a
+    /// value.
     pub flows: &'a [Resolved],
     /// The metrics of the endpoint's own requests.
     pub requests: &'a RequestMetrics,

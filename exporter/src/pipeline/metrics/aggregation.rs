@@ -77,7 +77,8 @@ pub struct Aggregation {
     lost: [Option<Slot>; LOST_SOURCES.len()],
 }
 
-/// Fixed series, which neither overflow nor expire.
+/// Fixed series, which neither overflow nor expire. As in Hubble, those of its agent are there from the start, and that of
+/// the ring once something was lost.
 const LOST_SOURCES: [LostSource; 3] = [LostSource::KernelBuffer, LostSource::ObserverQueue, LostSource::HubbleRing];
 
 impl Aggregation {
@@ -93,7 +94,10 @@ impl Aggregation {
         let wanted = config.handlers.wanted_texts();
         let l7 = L7Metrics::new(&config.handlers, &wanted, config.max_series);
         let views = views(&config, &wanted);
-        Self { config, views, tables, l7, lost: [None; LOST_SOURCES.len()] }
+        let lost = LOST_SOURCES.map(|source| {
+            (source != LostSource::HubbleRing).then_some(Slot { first: 0, second: 0, last: start, start })
+        });
+        Self { config, views, tables, l7, lost }
     }
 
     /// Sets the table that has the names of ends.

@@ -6,6 +6,7 @@ use eyepiece_flow::record::Observed;
 
 use super::entity;
 use super::flow::FlowEncoder;
+use super::limits::{AttributeLimits, Limiter};
 use super::wire::{bytes, bytes_len, tag_bytes, varint, varint_len};
 use crate::export::otlp::resource::Resource;
 use crate::metadata::entity_events::event::EntityEvent;
@@ -47,6 +48,7 @@ pub struct RequestBuilder {
     records: usize,
     /// Buffer of the current record.
     record: Vec<u8>,
+    limiter: Option<Limiter>,
 }
 
 impl RequestBuilder {
@@ -68,7 +70,13 @@ impl RequestBuilder {
             out: Vec::new(),
             records: 0,
             record: Vec::with_capacity(1024),
+            limiter: None,
         }
+    }
+
+    /// Limits the attributes of records.
+    pub fn with_limits(self, limits: AttributeLimits) -> Self {
+        Self { limiter: Limiter::new(limits), ..self }
     }
 
     /// The most bytes before the records.
@@ -106,6 +114,9 @@ impl RequestBuilder {
         }
         self.record.clear();
         encode(&mut self.record);
+        if let Some(limiter) = &mut self.limiter {
+            limiter.apply(&mut self.record);
+        }
         let length = bytes_len(self.record.len());
         if length > self.max_payload {
             // Frees the buffer of a record of megabytes.
