@@ -167,7 +167,7 @@ impl Registry {
             .filter(|path| path.file_name().is_some_and(|name| name != MANIFEST))
             .collect();
         paths.sort();
-        let (mut groups, mut imports) = (Vec::new(), Imports::default());
+        let (mut groups, mut imports) = (Vec::<Group>::new(), Imports::default());
         for path in &paths {
             let text = std::fs::read_to_string(path).expect("a file of the registry");
             let file: File =
