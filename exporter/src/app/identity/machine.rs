@@ -1,4 +1,4 @@
-//! What the resource says of the machine, its operating system, and the container that this process runs in.
+//! Attributes of the resource: the machine, its operating system, and the container that this process runs in.
 
 use std::env::consts::{ARCH, OS};
 
