@@ -15,6 +15,7 @@ use eyepiece::export::otlp::self_telemetry;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::{MAX_SERIES, Telemetry};
 use eyepiece_config::{Protocol, Signal};
+use eyepiece_semconv::{OTEL_SCHEMA_URL, SCHEMA_URL};
 use eyepiece_tests::schema;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -250,8 +251,11 @@ async fn our_own_numbers_arrive() {
     // The resource of tests has an attribute of its own.
     let violations = schema::of_metrics(&request).into_iter().filter(|violation| !violation.starts_with("resource"));
     assert_eq!(violations.collect::<Vec<_>>(), [""; 0]);
-    let resource = request.resource_metrics[0].resource.as_ref().unwrap();
+    let of_resource = &request.resource_metrics[0];
+    let resource = of_resource.resource.as_ref().unwrap();
     assert_eq!(resource.attributes.len(), crate::support::resource().attributes().len());
+    let urls = (&*of_resource.schema_url, &*of_resource.scope_metrics[0].schema_url);
+    assert_eq!(urls, (OTEL_SCHEMA_URL, SCHEMA_URL));
 }
 
 /// Start and value of the drops that were exported last.

@@ -1,5 +1,6 @@
 //! Encodes metrics as OTLP requests: cumulative sums and histograms, split below the receivers' size limit.
 
+use eyepiece_semconv::{OTEL_SCHEMA_URL, SCHEMA_URL};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -116,9 +117,9 @@ fn request(resource: &Resource, metrics: Vec<Metric>) -> ExportMetricsServiceReq
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ..InstrumentationScope::default()
     };
-    let scope_metrics = vec![ScopeMetrics { scope: Some(scope), metrics, schema_url: String::new() }];
-    let resource_metrics =
-        ResourceMetrics { resource: Some(resource.clone()), scope_metrics, schema_url: String::new() };
+    let scope_metrics = vec![ScopeMetrics { scope: Some(scope), metrics, schema_url: SCHEMA_URL.to_owned() }];
+    let schema_url = OTEL_SCHEMA_URL.to_owned();
+    let resource_metrics = ResourceMetrics { resource: Some(resource.clone()), scope_metrics, schema_url };
     ExportMetricsServiceRequest { resource_metrics: vec![resource_metrics] }
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use eyepiece_semconv::{Instrument as Kinds, Metric, attribute};
+use eyepiece_semconv::{Instrument as Kinds, Metric, SCHEMA_URL, attribute};
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider as _};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_http::{HttpClient, HttpError};
@@ -91,7 +91,9 @@ impl Collector {
             // Room for all series of the registry, and for the shared one.
             .with_view(|_: &Instrument| Stream::builder().with_cardinality_limit(MAX_SERIES + 1).build().ok())
             .build();
-        let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME")).with_version(env!("CARGO_PKG_VERSION"));
+        let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .with_schema_url(SCHEMA_URL);
         let meter = provider.meter_with_scope(scope.build());
         let body = Body::default();
         let (known, starts) = (BTreeSet::new(), StartTimes::default());

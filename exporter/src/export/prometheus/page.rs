@@ -1,6 +1,6 @@
 //! The contents of a page, and their order.
 
-use eyepiece_semconv::{Instrument, Metric, attribute};
+use eyepiece_semconv::{Instrument, Metric, SCHEMA_URL, attribute};
 
 use super::exposition::{Exposition, Family};
 use super::format::Format;
@@ -12,8 +12,11 @@ use crate::pipeline::metrics::{Resolved, Series, SeriesValue};
 use crate::support::telemetry::{Kind, Sample};
 
 /// Labels of our own numbers: the scope that made them. Hubble's metrics have exactly Hubble's labels.
-const SCOPE: [(&str, &str); 2] =
-    [("otel_scope_name", env!("CARGO_PKG_NAME")), ("otel_scope_version", env!("CARGO_PKG_VERSION"))];
+const SCOPE: [(&str, &str); 3] = [
+    ("otel_scope_name", env!("CARGO_PKG_NAME")),
+    ("otel_scope_schema_url", SCHEMA_URL),
+    ("otel_scope_version", env!("CARGO_PKG_VERSION")),
+];
 
 /// What a page shows.
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use eyepiece_semconv::{OTEL_SCHEMA_URL, SCHEMA_URL};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -44,6 +45,7 @@ fn points(encoded: &Encoded) -> Vec<(String, String, i64)> {
         assert_eq!(of_resource.resource, Some(resource()));
         let [of_scope] = of_resource.scope_metrics.as_slice() else { panic!("one scope") };
         assert_eq!(of_scope.scope.as_ref().map(|scope| scope.name.as_str()), Some("eyepiece"));
+        assert_eq!((&*of_resource.schema_url, &*of_scope.schema_url), (OTEL_SCHEMA_URL, SCHEMA_URL));
         assert!(!of_scope.metrics.is_empty(), "no empty request");
         for metric in &of_scope.metrics {
             let Some(Data::Sum(sum)) = &metric.data else { panic!("{metric:?}") };
@@ -112,14 +114,14 @@ fn every_limit_holds_all_points() {
     assert_eq!(whole.requests.len(), 1);
     let size = whole.requests[0].encoded_len();
     let mut counts = BTreeMap::new();
-    for limit in (400..600).step_by(7).chain([size - 1, size, size + 1, size * 8]) {
+    for limit in (500..700).step_by(7).chain([size - 1, size, size + 1, size * 8]) {
         let encoded = encode(&metrics, TIME, &resource(), limit);
         assert_eq!(encoded.oversized, 0, "limit {limit}");
         assert!(encoded.requests.iter().all(|request| request.encoded_len() <= limit), "limit {limit}");
         assert_eq!(points(&encoded), points(&whole), "limit {limit}");
         counts.insert(limit, encoded.requests.len());
     }
-    assert!(counts[&400] > counts[&596] && counts[&596] > 1, "smaller requests are more: {counts:?}");
+    assert!(counts[&500] > counts[&696] && counts[&696] > 1, "smaller requests are more: {counts:?}");
     assert_eq!(counts[&(size * 8)], 1);
 }
 
