@@ -1,4 +1,4 @@
-// Hubble's metrics and dashboards of Cilium 1.20 behind pipes, so that tests can hold ours against them: one command per
+// Hubble's metrics and dashboards of Cilium 1.20 behind pipes, so that tests can hold ours against them: a command per
 // file. Its go.mod is made by tests/peers/build.sh, from that of the Cilium release.
 package main
 

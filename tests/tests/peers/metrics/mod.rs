@@ -1,5 +1,5 @@
-//! Our metrics of flows against Cilium 1.20's own handlers: the same flows give the same pages, for every handler and its
-//! options.
+//! Our metrics of flows against Cilium 1.20's own handlers: the same flows give the same pages, for every handler and
+//! its options.
 
 mod generate;
 
@@ -27,7 +27,7 @@ const SHOWN: usize = 10;
 /// Lines with this option have their pages in OpenMetrics, which alone has exemplars.
 const EXEMPLARS: &str = "exemplars=true";
 
-/// Lines of options. Hubble itself confuses the labels of `dns` with exactly five labels of contexts: no line has so many.
+/// Lines of options. Hubble itself confuses the labels of `dns` if exactly five are of contexts: no line has so many.
 const LINES: [&str; 42] = [
     "drop",
     "drop:sourceContext=pod|reserved-identity|ip;destinationContext=dns|workload|reserved-identity|ip",
