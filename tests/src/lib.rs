@@ -13,6 +13,7 @@ pub mod collector;
 pub mod control_group;
 pub mod dockerd;
 pub mod drops;
+pub mod exposition;
 pub mod eyepiece;
 pub mod fed;
 pub mod frame;

@@ -2,6 +2,7 @@
 
 mod collector;
 mod contexts;
+mod dashboards;
 mod prometheus;
 mod receivers;
 mod schema;

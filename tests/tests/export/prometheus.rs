@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use eyepiece_tests::prometheus::{Prometheus, lint};
+use eyepiece_tests::prometheus::{Prometheus, Target, lint};
 use eyepiece_tests::{Eyepiece, Lab, eventually, peer, skip};
 
 use crate::collector::{HUBBLE, send_script};
@@ -31,7 +31,7 @@ fn prometheus_scrapes_what_hubble_counts() -> Result<()> {
         HANDLERS.split_whitespace().collect::<Vec<_>>()
     );
     let mut eyepiece = Eyepiece::start(lab.node(), &config)?;
-    let prometheus = Prometheus::start(lab.node(), address)?;
+    let prometheus = Prometheus::start(lab.node(), &[Target { address, labels: &[] }])?;
     send_script(&lab)?;
     for (name, labels, expected) in HUBBLE {
         let labels: Vec<_> = labels.iter().map(|(label, value)| format!("{label}={value:?}")).collect();
