@@ -102,7 +102,7 @@ fn write(page: &mut Exposition, family: &Family<'_>, content: &Content<'_>) {
                 match series.overflow {
                     true => labels.set([(attribute::OTEL_METRIC_OVERFLOW, "true")].into_iter().chain(scope())),
                     false => {
-                        let own = series.attributes.iter().map(|(name, value)| (*name, value.as_str()));
+                        let own = series.attributes.iter().map(|(name, value)| (*name, &**value));
                         labels.set(own.chain(scope()));
                     }
                 }

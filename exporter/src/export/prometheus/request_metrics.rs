@@ -53,7 +53,7 @@ impl RequestMetrics {
 }
 
 fn series(code: u16, requests: &Requests, value: fn(&Durations) -> SeriesValue) -> Series {
-    let attributes = vec![(CODE, code.to_string())];
+    let attributes = vec![(CODE, code.to_string().into())];
     Series { attributes, overflow: false, start: requests.start, value: value(&requests.durations) }
 }
 
@@ -81,7 +81,7 @@ mod tests {
         }
         let [counter, histogram] = metrics.resolve();
         for metric in [&counter, &histogram] {
-            let codes = metric.series.iter().map(|series| (series.attributes[0].1.as_str(), series.value.count()));
+            let codes = metric.series.iter().map(|series| (&*series.attributes[0].1, series.value.count()));
             assert_eq!(codes.collect::<Vec<_>>(), [("200", 2), ("503", 1)], "{}", metric.name);
         }
         let SeriesValue::Histogram(ok) = &histogram.series[0].value else { panic!("{histogram:?}") };

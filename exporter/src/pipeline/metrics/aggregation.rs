@@ -286,8 +286,7 @@ impl Aggregation {
 
     /// The names that series refer to.
     fn names(&self) -> PointNames {
-        let ends = self.tables().flat_map(|(_, table)| table.names());
-        let ends = ends.flat_map(|(_, names)| names.iter().flatten().map(Arc::clone));
+        let ends = self.tables().flat_map(|(_, table)| table.leases().map(Arc::clone));
         let interfaces = self.tables.interfaces.names().filter_map(|(key, [name, ..])| {
             let (id, name) = (labels::interface_id(key), name.as_ref());
             id.zip(name.map(Arc::clone))
