@@ -12,6 +12,7 @@ use eyepiece_semconv::attribute;
 use super::lock::lock;
 use crate::support::decode_errors::Examples;
 use crate::support::export_health::Exports;
+use crate::support::grpc_calls::GrpcCalls;
 
 /// The kind of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +95,7 @@ pub struct Telemetry {
     numbers: Arc<Mutex<Table>>,
     examples: Examples,
     exports: Exports,
+    calls: GrpcCalls,
 }
 
 #[derive(Debug, Default)]
@@ -218,6 +220,11 @@ impl Telemetry {
     /// Health of the signals' exports.
     pub const fn exports(&self) -> &Exports {
         &self.exports
+    }
+
+    /// Calls of our gRPC services, which only pages for Prometheus show.
+    pub const fn calls(&self) -> &GrpcCalls {
+        &self.calls
     }
 
     /// All values, ordered by name and attributes.

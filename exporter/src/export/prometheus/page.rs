@@ -20,7 +20,7 @@ const SCOPE: [(&str, &str); 2] =
 pub struct Page<'a> {
     /// The metrics of flows, in Hubble's naming. An attribute without a value is a label without a value.
     pub flows: &'a [Resolved],
-    /// The metrics of the endpoint's own requests.
+    /// The metrics of requests to the endpoint and to Hubble's API.
     pub requests: &'a RequestMetrics,
     /// Our own numbers, in the order of their names. An attribute without a value is no label.
     pub samples: &'a [Sample],
