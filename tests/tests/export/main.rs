@@ -2,6 +2,7 @@
 
 mod collector;
 mod contexts;
+mod hostile;
 mod prometheus;
 mod receivers;
 mod schema;
