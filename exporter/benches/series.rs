@@ -1,5 +1,5 @@
-//! 100,000 series: a snapshot on the pipeline's thread, a page for Prometheus and the requests of OTLP, each beside a copy
-//! of what it makes; their memory; and the pipeline's rate while pages are scraped in a loop, beside that without.
+//! 100,000 series: a snapshot on the pipeline's thread, a page for Prometheus and the requests of OTLP, each beside a
+//! copy of what it makes; their memory; and the pipeline's rate while pages are scraped in a loop, beside that without.
 
 mod repeated;
 

@@ -1,5 +1,5 @@
-//! The Prometheus endpoint of the product under hostile clients: another scraper gets its pages, no event of the traffic
-//! is lost, and descriptors and memory are bounded.
+//! The Prometheus endpoint of the product under hostile clients: another scraper gets its pages, no event of the
+//! traffic is lost, and descriptors and memory are bounded.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -35,8 +35,8 @@ const EVENTS: u64 = 2 * 2 * PACKETS;
 
 /// Between two samples or scrapes.
 const POLL: Duration = Duration::from_millis(50);
-/// Between two connections of one client. With the number of clients, and what a connection lasts, there are 400 new ones
-/// a second: fewer than places become free between the connection and the request of the other scraper.
+/// Between two connections of one client. With the number of clients, and the time that a connection lasts, there are
+/// 400 new ones a second: fewer than places become free between the connection and the request of the other scraper.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Between the first connections of two clients.
 const STAGGER: Duration = Duration::from_millis(2);

@@ -15,8 +15,8 @@ use crate::support::lock::lock;
 /// The label of the status.
 const CODE: &str = "code";
 
-/// Counts the endpoint's requests by status, with their durations; clones share the counters. A status has series from its
-/// first request on, which a page shows when the request is over: the first page has none. Has the calls of gRPC besides.
+/// Counts the endpoint's requests by status, with their durations; clones share the counters. A status has series from
+/// its first request on, which a page shows when the request is over: the first page has none. Has calls of gRPC besides.
 #[derive(Clone, Debug, Default)]
 pub struct RequestMetrics {
     requests: Arc<Mutex<BTreeMap<u16, Requests>>>,

@@ -53,7 +53,7 @@ impl TlsReloader {
         }
     }
 
-    /// Returns whether the files can be read again, and logs those that only the capabilities of the start could read.
+    /// Returns whether the files can be read again; logs those that only the capabilities of the start could read.
     fn can_reload(&self) -> bool {
         let mut can_reload = true;
         for path in self.files.paths() {

@@ -11,8 +11,9 @@ const NUMBERED: usize = 4;
 /// Returns a number for each series. Of two series with different numbers, that with the smaller number has the smaller
 /// texts.
 ///
-/// Sorting 100,000 series by their texts reads memory far apart for each of 1.7 million comparisons, and most names begin
-/// alike. So only distinct pairs of name and value are sorted, and the number of a series has the ranks of its first pairs.
+/// Sorting 100,000 series by their texts reads memory far apart for each of 1.7 million comparisons, and most names
+/// begin alike. So only distinct pairs of name and value are sorted, and the number of a series has the ranks of its
+/// first pairs.
 pub(super) fn numbers(series: &[(bool, Attributes)]) -> Vec<u128> {
     let mut ids: HashMap<(&str, &str), usize, RandomState> = HashMap::default();
     let mut rows = Vec::with_capacity(series.len());
