@@ -425,8 +425,9 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "metrics.idle_expiry",
         Kind::DurationOrZero,
-        "Series that did not grow for this long are dropped, by the arrival of events. Those of a name or an interface that\n\
-         is gone are dropped after a minute, or after otlp.metrics.interval if that is longer. 0s: never.",
+        "Series that did not grow for this long, or for two intervals of otlp.metrics, are dropped, by the arrival of\n\
+         events. Those of a name or an interface that is gone are dropped after a minute, or two intervals, but only when\n\
+         exports and scrapes have had their last value. 0s: never.",
     ),
     key(
         "metrics.naming",

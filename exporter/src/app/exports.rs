@@ -21,7 +21,7 @@ use crate::export::otlp::{logs, metrics_sender, self_telemetry};
 use crate::export::stdout::{flows, metrics};
 use crate::pipeline;
 use crate::pipeline::Sink;
-use crate::pipeline::metrics::{Naming, Resolved, Resolver};
+use crate::pipeline::metrics::{Naming, ReaderKind, Resolved, Resolver};
 use crate::support::lock::lock;
 use crate::support::paint::Paint;
 use crate::support::shutdown;
@@ -92,7 +92,7 @@ pub(super) fn metrics(
         return Ok(false);
     }
     let interval = context.settings.otlp.metrics.interval;
-    let reader = SeriesReader::new(context, pipeline, context.settings.metrics.naming);
+    let reader = SeriesReader::new(context, pipeline, (ReaderKind::Interval, context.settings.metrics.naming));
     let resource = context.resource.proto();
     let stop = components.stop.clone();
     if export.protocol == Protocol::Stdout {
@@ -131,15 +131,20 @@ pub(super) fn metrics(
 pub(super) struct SeriesReader {
     pipeline: pipeline::Handle,
     names: MachineNames,
+    kind: ReaderKind,
     naming: Naming,
     /// The state of the sums that this reader has exported.
     resolver: Arc<Mutex<Resolver>>,
 }
 
 impl SeriesReader {
-    pub(super) fn new(context: &ExportContext<'_>, pipeline: &pipeline::Handle, naming: Naming) -> Self {
+    pub(super) fn new(
+        context: &ExportContext<'_>,
+        pipeline: &pipeline::Handle,
+        (kind, naming): (ReaderKind, Naming),
+    ) -> Self {
         let (pipeline, names, resolver) = (pipeline.clone(), context.names.clone(), Arc::default());
-        Self { pipeline, names, naming, resolver }
+        Self { pipeline, names, kind, naming, resolver }
     }
 
     /// The metrics of now, with their time.
@@ -149,7 +154,7 @@ impl SeriesReader {
     pub(super) fn resolve(&self) -> Result<(Vec<Resolved>, u64), pipeline::Ended> {
         // Held over both steps, so that a later call has the later snapshot.
         let mut resolver = lock(&self.resolver);
-        let snapshot = self.pipeline.snapshot()?;
+        let snapshot = self.pipeline.snapshot(self.kind)?;
         Ok((resolver.resolve(&snapshot, &self.names, self.naming), snapshot.time))
     }
 

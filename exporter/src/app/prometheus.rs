@@ -9,7 +9,7 @@ use super::exports::{ExportContext, SeriesReader};
 use crate::export::own_durations;
 use crate::export::prometheus::{Format, Page, RequestMetrics};
 use crate::pipeline;
-use crate::pipeline::metrics::Naming;
+use crate::pipeline::metrics::{Naming, ReaderKind};
 use crate::serve::http::{Server, ServerError};
 use crate::serve::prometheus::{Bound, Config};
 use crate::source::Waker;
@@ -43,7 +43,7 @@ impl Drop for WakeOnDrop {
 
 /// Serves the address.
 pub(super) fn serve(bound: Bound, context: &ExportContext<'_>, pipeline: &pipeline::Handle) -> anyhow::Result<Server> {
-    let series = SeriesReader::new(context, pipeline, Naming::Hubble);
+    let series = SeriesReader::new(context, pipeline, (ReaderKind::Scrapes, Naming::Hubble));
     let reader = PageReader { series, _wake: WakeOnDrop(pipeline.waker()) };
     let (address, telemetry, resource) = (bound.address(), context.telemetry.clone(), context.resource.clone());
     let render = move |format: Format, requests: &RequestMetrics| {

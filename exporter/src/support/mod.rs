@@ -13,6 +13,7 @@ pub mod error_chain;
 pub mod export_health;
 pub mod file_lock;
 pub mod file_watch;
+pub mod grpc_calls;
 pub mod incidents;
 pub mod inotify;
 pub mod joined_text;

@@ -14,6 +14,7 @@ use super::durations::Durations;
 use super::lock::lock;
 use crate::support::decode_errors::Examples;
 use crate::support::export_health::Exports;
+use crate::support::grpc_calls::GrpcCalls;
 
 /// The kind of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,6 +110,7 @@ pub struct Telemetry {
     durations: Arc<Mutex<BTreeMap<Key, (u64, Durations)>>>,
     examples: Examples,
     exports: Exports,
+    calls: GrpcCalls,
 }
 
 #[derive(Debug, Default)]
@@ -258,6 +260,11 @@ impl Telemetry {
     /// Health of the signals' exports.
     pub const fn exports(&self) -> &Exports {
         &self.exports
+    }
+
+    /// Calls of our gRPC services, which only pages for Prometheus show.
+    pub const fn calls(&self) -> &GrpcCalls {
+        &self.calls
     }
 
     /// All values, ordered by name and attributes.

@@ -3,6 +3,7 @@
 mod collector;
 mod contexts;
 mod dashboards;
+mod hostile;
 mod prometheus;
 mod receivers;
 mod schema;

@@ -55,7 +55,7 @@ fn one_point(value: i64) -> ExportMetricsServiceRequest {
 }
 
 /// Runs a client in the namespace: its sockets are opened there.
-fn within<T: Send>(inside: &Inside, client: impl Future<Output = T> + Send) -> T {
+pub(crate) fn within<T: Send>(inside: &Inside, client: impl Future<Output = T> + Send) -> T {
     let build = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     inside.run(|| build().block_on(client))
 }

@@ -157,9 +157,9 @@ fn empty_metric(metric: &Resolved, point: &Point) -> Metric {
 fn point(series: &Series, time: u64) -> Point {
     // An empty text is left out: Prometheus treats such a label as absent.
     let known = series.attributes.iter().filter(|(_, text)| !text.is_empty());
-    let value = |key: &str, text: &String| match typed::number(key, text) {
+    let value = |key: &str, text: &str| match typed::number(key, text) {
         Some(number) => any_value::Value::IntValue(number),
-        None => any_value::Value::StringValue(text.clone()),
+        None => any_value::Value::StringValue(text.to_owned()),
     };
     let mut attributes: Vec<KeyValue> = known.map(|(key, text)| attribute(key, value(key, text))).collect();
     if series.overflow {

@@ -24,7 +24,7 @@ pub struct Page<'a> {
     /// The metrics of flows, in Hubble's naming, and our own histograms. An attribute without a value is a label without a
     /// value.
     pub flows: &'a [Resolved],
-    /// The metrics of the endpoint's own requests.
+    /// The metrics of requests to the endpoint and to Hubble's API.
     pub requests: &'a RequestMetrics,
     /// Our own numbers, in the order of their names. An attribute without a value is no label.
     pub samples: &'a [Sample],
@@ -106,7 +106,7 @@ fn write(page: &mut Exposition, family: &Family<'_>, content: &Content<'_>) {
                 match series.overflow {
                     true => labels.set([(attribute::OTEL_METRIC_OVERFLOW, "true")].into_iter().chain(scope())),
                     false => {
-                        let own = series.attributes.iter().map(|(name, value)| (*name, value.as_str()));
+                        let own = series.attributes.iter().map(|(name, value)| (*name, &**value));
                         labels.set(own.chain(scope()));
                     }
                 }

@@ -19,7 +19,7 @@ const TIME: u64 = 1000;
 
 fn series(name: &str, start: u64, value: u64) -> Series {
     Series {
-        attributes: vec![("source", name.to_owned()), ("destination", String::new())],
+        attributes: vec![("source", name.to_owned().into()), ("destination", "".into())],
         overflow: false,
         start,
         value: SeriesValue::Sum(value, None),
@@ -68,10 +68,8 @@ fn points(encoded: &Encoded) -> Vec<(String, String, i64)> {
 #[test]
 fn metric_is_cumulative_sum() {
     let overflow = Series { attributes: Vec::new(), overflow: true, start: 7, value: SeriesValue::Sum(u64::MAX, None) };
-    let to_port = Series {
-        attributes: vec![("source", "c".to_owned()), ("destination.port", "443".to_owned())],
-        ..series("", 5, 8)
-    };
+    let to_port =
+        Series { attributes: vec![("source", "c".into()), ("destination.port", "443".into())], ..series("", 5, 8) };
     let metrics = [metric("hubble.flow.io", vec![series("a", 5, 6), series("b", TIME + 1, 7), to_port, overflow])];
     let encoded = encode(&metrics, TIME, &resource(), MAX_REQUEST);
     assert_eq!((encoded.points, encoded.oversized, encoded.requests.len()), (4, 0, 1));

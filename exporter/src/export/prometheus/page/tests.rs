@@ -13,7 +13,7 @@ use crate::support::telemetry::{Kind, Sample, Telemetry};
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn series(attributes: &[(&'static str, &str)], value: SeriesValue) -> Series {
-    let attributes = attributes.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    let attributes = attributes.iter().map(|(name, value)| (*name, (*value).to_owned().into())).collect();
     Series { attributes, overflow: false, start: 1, value }
 }
 

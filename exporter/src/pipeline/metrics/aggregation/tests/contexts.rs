@@ -15,7 +15,9 @@ use super::{Aggregation, bench, config, count, flow, traffic};
 use crate::metadata::provider::{Change, ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::Registry;
 use crate::metadata::{NameSnapshot, Publisher};
-use crate::pipeline::metrics::{Contexts, DropReasonNames, Handlers, MetricKind, Naming, Snapshot, resolve};
+use crate::pipeline::metrics::{
+    Attributes, Contexts, DropReasonNames, Handlers, MetricKind, Naming, Snapshot, resolve,
+};
 
 pub(super) struct Machine;
 
@@ -35,7 +37,7 @@ fn options(options: &str) -> Contexts {
 fn series(snapshot: &Snapshot, kind: MetricKind, naming: Naming) -> Vec<(String, u64)> {
     let metrics = resolve(snapshot, &Machine, naming);
     let metric = metrics.into_iter().find(|metric| metric.name == kind.schema().name);
-    let text = |attributes: &[(&str, String)]| {
+    let text = |attributes: &Attributes| {
         let pairs = attributes.iter().map(|(name, value)| format!("{name}={value}"));
         pairs.collect::<Vec<_>>().join(" ")
     };
