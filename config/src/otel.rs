@@ -3,6 +3,7 @@
 mod exporters;
 mod variables;
 
+pub(crate) use self::exporters::{PROMETHEUS_HOST, PROMETHEUS_PORT, listen_ip};
 use self::variables::{Variables, get, problem};
 use crate::error::Problem;
 use crate::settings::Logs;
