@@ -7,7 +7,7 @@ use figment::value::{Dict, Value};
 /// A node.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node {
-    /// Its line, from 1.
+    /// Its line, or in a mapping that of its name, from 1.
     pub(super) line: usize,
     pub(super) value: NodeValue,
     /// Whether a variable is a part of it.

@@ -60,8 +60,8 @@ struct Open {
 
 enum Content {
     List(Vec<Node>),
-    /// Entries, and the name of the next one.
-    Map(BTreeMap<String, Node>, Option<String>),
+    /// Entries, and the name of the next one with its line.
+    Map(BTreeMap<String, Node>, Option<(String, usize)>),
 }
 
 impl Builder<'_, '_> {
@@ -74,7 +74,7 @@ impl Builder<'_, '_> {
                         return Err(format!("the mapping has the name {text:?} twice"));
                     }
                     let bytes = text.len();
-                    *name = Some(text.into_owned());
+                    *name = Some((text.into_owned(), line));
                     self.charge(bytes)
                 }
                 _ => {
@@ -150,7 +150,8 @@ impl Builder<'_, '_> {
             None => self.root = Some(node),
             Some(Content::List(items)) => items.push(node),
             Some(Content::Map(entries, name)) => match name.take() {
-                Some(name) => drop(entries.insert(name, node)),
+                // The line of the name: an empty value has that of what follows.
+                Some((name, line)) => drop(entries.insert(name, Node { line, ..node })),
                 None => return Err("the name of a node is no text".to_owned()),
             },
         }
@@ -169,8 +170,8 @@ impl Builder<'_, '_> {
         for open in &self.open {
             match &open.content {
                 Content::List(items) => path.push_str(&format!("[{}]", items.len())),
-                Content::Map(_, Some(name)) if path.is_empty() => path.push_str(name),
-                Content::Map(_, Some(name)) => path.push_str(&format!(".{name}")),
+                Content::Map(_, Some((name, _))) if path.is_empty() => path.push_str(name),
+                Content::Map(_, Some((name, _))) => path.push_str(&format!(".{name}")),
                 Content::Map(_, None) => {}
             }
         }
@@ -288,6 +289,14 @@ mod tests {
         ] {
             assert_eq!(value(yaml), expected, "{yaml}");
         }
+    }
+
+    #[test]
+    fn line_is_that_of_name() {
+        let node = parsed("a:\n\nb: &b\n  c: 1\nd:\n  *b\ne:\n- f", &[]).expect("YAML");
+        let NodeValue::Map(entries) = node.value else { panic!("a mapping") };
+        let lines: Vec<_> = entries.iter().map(|(name, node)| (name.as_str(), node.line)).collect();
+        assert_eq!(lines, [("a", 1), ("b", 3), ("d", 5), ("e", 7)]);
     }
 
     #[test]
