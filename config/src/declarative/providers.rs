@@ -18,6 +18,7 @@ use crate::signal::Signal;
 pub(super) fn read_logger_provider(at: &At<'_>, report: &mut Report) {
     let mistakes = report.problems.len();
     apply(at, &[LOGGER_PROVIDER], "", report);
+    let warnings = report.warnings.len();
     let mut exporters = Vec::new();
     for processor in required_items(at, "processors", report) {
         let Some((kind, body)) = processor.only_entry(report) else { continue };
@@ -29,7 +30,7 @@ pub(super) fn read_logger_provider(at: &At<'_>, report: &mut Report) {
     }
     let Some(exporter) = Exporter::choose(exporters, "log records", report) else {
         if report.problems.len() == mistakes {
-            let wrong = "none of its processors is supported: no log record would be exported";
+            let wrong = format!("no log record would be exported, not supported is {}", names(report, warnings));
             report.wrong(at, wrong, "use batch with otlp_grpc, otlp_http or console");
         }
         return;
@@ -63,6 +64,7 @@ fn bound_batches(processor: &At<'_>, report: &mut Report) {
 pub(super) fn read_meter_provider(at: &At<'_>, report: &mut Report) {
     let mistakes = report.problems.len();
     apply(at, &[METER_PROVIDER], "", report);
+    let warnings = report.warnings.len();
     let (mut senders, mut servers) = (Vec::new(), Vec::new());
     for reader in required_items(at, "readers", report) {
         let Some((kind, body)) = reader.only_entry(report) else { continue };
@@ -78,7 +80,7 @@ pub(super) fn read_meter_provider(at: &At<'_>, report: &mut Report) {
     let (sender, server) = (Exporter::choose(senders, "metrics", report), servers.first());
     match (&sender, server) {
         (None, None) if report.problems.len() == mistakes => {
-            let wrong = "none of its readers is supported: no metric would be exported";
+            let wrong = format!("no metric would be exported, not supported is {}", names(report, warnings));
             report.wrong(at, wrong, "use periodic with otlp_grpc, otlp_http or console");
         }
         (None, Some((reader, _))) => report.set(reader, "otlp.metrics.enabled", false),
@@ -92,6 +94,12 @@ pub(super) fn read_meter_provider(at: &At<'_>, report: &mut Report) {
         apply(&sender.owner, &[PERIODIC_READER, READER], "", report);
         sender.read(Signal::Metrics, report);
     }
+}
+
+/// The nodes of the warnings from an index on.
+fn names(report: &Report, first: usize) -> String {
+    let names: Vec<_> = report.warnings.iter().skip(first).map(|warning| warning.key.as_str()).collect();
+    names.join(", ")
 }
 
 /// The exporter for Prometheus of a reader, with the reader.

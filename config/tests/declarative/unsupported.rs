@@ -157,15 +157,20 @@ fn values_of_attributes_become_texts() {
 
 #[test]
 fn unsupported_exporters_alone_are_mistakes() {
-    let logs_wrong = "logger_provider (from FILE:2): none of its processors is supported: no log record would be \
-                      exported; use batch with otlp_grpc, otlp_http or console";
-    let metrics_wrong = "meter_provider (from FILE:2): none of its readers is supported: no metric would be exported; use \
-                         periodic with otlp_grpc, otlp_http or console";
-    let bridge = "logger_provider: {processors: [{event_to_span_event_bridge/development: }]}";
+    let logs_wrong = |node: &str| {
+        format!(
+            "logger_provider (from FILE:2): no log record would be exported, not supported is \
+             logger_provider.processors[0].{node}; use batch with otlp_grpc, otlp_http or console"
+        )
+    };
+    let metrics_wrong = "meter_provider (from FILE:2): no metric would be exported, not supported is \
+                         meter_provider.readers[0].periodic.exporter.otlp_file/development; use periodic with otlp_grpc, \
+                         otlp_http or console";
+    let bridge = "event_to_span_event_bridge/development";
     for (nodes, expected) in [
-        (logs("otlp_file/development: ", ""), logs_wrong),
-        (bridge.to_owned(), logs_wrong),
-        (metrics("otlp_file/development: {output_stream: stdout}", ""), metrics_wrong),
+        (logs("otlp_file/development: ", ""), logs_wrong("batch.exporter.otlp_file/development")),
+        (format!("logger_provider: {{processors: [{{{bridge}: }}]}}"), logs_wrong(bridge)),
+        (metrics("otlp_file/development: {output_stream: stdout}", ""), metrics_wrong.to_owned()),
     ] {
         assert_eq!(mistakes(&nodes), [expected], "{nodes}");
     }
