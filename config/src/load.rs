@@ -61,7 +61,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         let origin = origin.cloned().unwrap_or_default();
         let is_tolerable = match finding.severity {
             Severity::Mistake => false,
-            Severity::Harmless => precedences.get(&finding.key) == Some(&Precedence::Otel),
+            Severity::Harmless => precedences.get(&finding.key).is_some_and(|precedence| precedence.is_shared()),
             Severity::Warning => true,
         };
         let problem = Problem { key: finding.key, origin, wrong: finding.wrong, right: finding.right };

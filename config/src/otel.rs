@@ -4,6 +4,7 @@ mod exporters;
 mod limits;
 mod variables;
 
+pub(crate) use self::exporters::{PROMETHEUS_HOST, PROMETHEUS_PORT, listen_ip};
 use self::variables::{Variables, get, problem};
 use crate::choices::Temporality;
 use crate::error::Problem;

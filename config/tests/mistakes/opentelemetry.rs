@@ -51,8 +51,8 @@ fn ignored_opentelemetry_variables_are_warned_about() {
                 .to_owned(),
         ),
         (
-            "OTEL_CONFIG_FILE=/etc/otel.yaml",
-            "OTEL_CONFIG_FILE: the variable is not supported and ignored; unset it".to_owned(),
+            "OTEL_METRICS_EXEMPLAR_FILTER=always_on",
+            "OTEL_METRICS_EXEMPLAR_FILTER: the variable is not supported and ignored; unset it".to_owned(),
         ),
         (
             "OTEL_METRICS_EXPORTER=otlp,zipkin",
