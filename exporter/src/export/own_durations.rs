@@ -17,7 +17,8 @@ pub fn resolve(telemetry: &Telemetry) -> Vec<Resolved> {
 }
 
 fn series(sample: &DurationSample) -> Series {
-    let (attributes, durations) = (sample.key.attributes.clone(), sample.durations);
+    let attributes = sample.key.attributes.iter().map(|(name, value)| (*name, value.clone().into())).collect();
+    let durations = sample.durations;
     let exemplars = [const { None }; DURATION_BUCKETS];
     let histogram = HistogramValue { sum_ns: durations.sum_ns, buckets: durations.buckets, exemplars };
     let value = SeriesValue::Histogram(Box::new(histogram));
@@ -48,8 +49,11 @@ mod tests {
         let page = Page { flows: &flows, requests: &requests, samples: &[], resource: &[] };
         let page = String::from_utf8(page.render(Format::Text)).unwrap();
         let (name, version) = ("otel_sdk_exporter_operation_duration_seconds", env!("CARGO_PKG_VERSION"));
-        let scope =
-            format!("otel_component_name=\"x/0\",otel_scope_name=\"eyepiece\",otel_scope_version=\"{version}\"");
+        let url = eyepiece_semconv::SCHEMA_URL;
+        let scope = format!(
+            "otel_component_name=\"x/0\",otel_scope_name=\"eyepiece\",otel_scope_schema_url=\"{url}\",\
+             otel_scope_version=\"{version}\""
+        );
         for line in [
             format!("# TYPE {name} histogram"),
             format!("{name}_bucket{{{scope},le=\"0.05\"}} 1"),

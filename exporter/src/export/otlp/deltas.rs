@@ -78,8 +78,9 @@ impl Deltas {
     /// Returns the requests of a round. `accepted` numbers those of the last round that the receiver accepted. `requests`
     /// are cumulative and have all series of the producer.
     pub fn round(&mut self, accepted: &[usize], mut requests: Vec<ExportMetricsServiceRequest>) -> Vec<MetricsRequest> {
-        for sent in accepted.iter().filter_map(|number| self.sent.get_mut(*number)) {
-            for id in std::mem::take(&mut sent.series) {
+        for number in accepted {
+            let ids = self.sent.get_mut(*number).map(|sent| std::mem::take(&mut sent.series));
+            for id in ids.into_iter().flatten() {
                 if let Some(debt) = self.series.get_mut(&id) {
                     debt.is_accepted();
                 }

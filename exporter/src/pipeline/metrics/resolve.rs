@@ -168,6 +168,9 @@ pub fn resolve(snapshot: &Snapshot, kernel: &dyn DropReasonNames, naming: Naming
     Resolver::default().resolve(snapshot, kernel, naming)
 }
 
+/// A series' texts, whether it is the overflow, its sum and its exemplars.
+type Gathered<V> = ((bool, Attributes), SeriesSum<V>, Vec<Exemplar>);
+
 fn resolve_metric<V: Cumulative + IntoValue>(
     metric: &Metric<V>,
     names: &SeriesNames<'_>,
@@ -180,7 +183,7 @@ fn resolve_metric<V: Cumulative + IntoValue>(
     let mut entries: Vec<_> = order::numbers(&texts).into_iter().zip(texts).zip(&metric.points).collect();
     entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     let mut round = exported.start_round();
-    let mut gathered: Vec<((bool, Attributes), SeriesSum<V>, Vec<Exemplar>)> = Vec::with_capacity(entries.len());
+    let mut gathered: Vec<Gathered<V>> = Vec::with_capacity(entries.len());
     for ((_, texts), point) in entries {
         if gathered.last().is_none_or(|(last, ..)| *last != texts) {
             let new = round.series(&texts);
