@@ -66,9 +66,7 @@ impl State {
     /// Returns whether a container of a listing is as it is known; a listing has no namespaces.
     pub(super) fn has(&self, listed: &Container) -> bool {
         self.containers.get(&listed.id).is_some_and(|known| {
-            known.until.is_none()
-                && known.addresses == listed.addresses
-                && known.entity.metadata.pod_name == listed.name
+            known.until.is_none() && known.addresses == listed.addresses && *known.entity.pod_name == *listed.name
         })
     }
 
