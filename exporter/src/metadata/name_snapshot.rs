@@ -126,8 +126,8 @@ impl NameSnapshot {
     }
 }
 
-/// The labels of an end.
-enum Labels<'a> {
+/// The source of an end's labels.
+enum LabelSource<'a> {
     /// Those of its entity.
     Own,
     /// Those of its identity, which differ.
@@ -151,19 +151,19 @@ impl EntityFields for Relabeled {
 }
 
 impl NameSnapshot {
-    /// The labels of an end with an entity. An endpoint has its own. So has an entity whose identity no provider knows: its
-    /// number may be of another provider's labels.
-    fn labels(&self, end: &End, entity: &Entity) -> Labels<'_> {
+    /// The source of the labels of an end with an entity. An endpoint has its own. So has an entity whose identity no
+    /// provider knows: its number may be of another provider's labels.
+    fn label_source(&self, end: &End, entity: &Entity) -> LabelSource<'_> {
         if !self.entities.has_identities() || end.endpoint != 0 || end.identity == 0 {
-            return Labels::Own;
+            return LabelSource::Own;
         }
         let found = self.entities.of_identity(end.identity);
         match found.and_then(|found| self.entities.entity(found.entity)) {
-            Some(identity) if identity.metadata.labels != entity.metadata.labels => Labels::OfIdentity(identity),
+            Some(identity) if identity.metadata.labels != entity.metadata.labels => LabelSource::OfIdentity(identity),
             None if end.identity != entity.identity && self.entities.of_identity(entity.identity).is_some() => {
-                Labels::Unknown
+                LabelSource::Unknown
             }
-            Some(_) | None => Labels::Own,
+            Some(_) | None => LabelSource::Own,
         }
     }
 }
@@ -187,20 +187,20 @@ impl BatchNames for NameSnapshot {
 
     fn entity(&self, end: &End) -> Option<EndEntity<'_>> {
         let owner = self.entities.owner(end.entity)?;
-        Some(match self.labels(end, &owner.entity) {
-            Labels::Own => owner.fields(),
-            Labels::OfIdentity(identity) => owner.fields().with_labels(&identity.metadata.labels),
-            Labels::Unknown => owner.fields().with_labels(&[]),
+        Some(match self.label_source(end, &owner.entity) {
+            LabelSource::Own => owner.fields(),
+            LabelSource::OfIdentity(identity) => owner.fields().with_labels(&identity.metadata.labels),
+            LabelSource::Unknown => owner.fields().with_labels(&[]),
         })
     }
 
     fn shared_entity(&self, end: &End) -> Option<Arc<dyn EntityFields>> {
         let owner = self.entities.owner(end.entity)?;
-        let identity = match self.labels(end, &owner.entity) {
-            Labels::Own if owner.container.is_none() => return Some(Arc::<Entity>::clone(&owner.entity)),
-            Labels::Own => return Some(Arc::new(owner.clone())),
-            Labels::OfIdentity(identity) => Some(Arc::clone(identity)),
-            Labels::Unknown => None,
+        let identity = match self.label_source(end, &owner.entity) {
+            LabelSource::Own if owner.container.is_none() => return Some(Arc::<Entity>::clone(&owner.entity)),
+            LabelSource::Own => return Some(Arc::new(owner.clone())),
+            LabelSource::OfIdentity(identity) => Some(Arc::clone(identity)),
+            LabelSource::Unknown => None,
         };
         Some(Arc::new(Relabeled { owner: owner.clone(), identity }))
     }
