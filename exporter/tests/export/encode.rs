@@ -271,9 +271,9 @@ fn entity_has_attributes() {
         let (namespace, pod_name) = ("shop".to_owned(), pod.to_owned());
         let metadata = EndMetadata { namespace, pod_name, workloads, ..EndMetadata::default() };
         let dns_names = vec!["web.example".to_owned()];
-        let attributes = ENTITY_ATTRIBUTES.map(|(name, value)| (name, value.to_owned())).to_vec();
+        let attributes = ENTITY_ATTRIBUTES.map(|(name, value)| (name, Arc::<str>::from(value))).to_vec();
         let name = format!("shop/{pod}");
-        let entity = Entity { name, metadata, dns_names, identity, attributes, ..Entity::default() };
+        let entity = Entity { name, dns_names, identity, attributes, ..Entity::of(metadata) };
         Target::Entity(Arc::new(entity))
     };
     let entities = vec![

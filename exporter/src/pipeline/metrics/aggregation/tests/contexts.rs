@@ -60,7 +60,7 @@ fn names(contexts: &Handlers, symbols: &Symbols) -> Arc<NameSnapshot> {
     let publisher = Publisher::default();
     let registry = Registry::new(symbols.clone(), publisher.clone(), contexts.wanted_texts());
     let set = |last: u8, metadata| {
-        let entity = Entity { metadata, name: "n".to_owned(), ..Entity::default() };
+        let entity = Entity { name: "n".to_owned(), ..Entity::of(metadata) };
         Change::Set(Key::Address([10, 0, 0, last].into()), Target::Entity(Arc::new(entity)))
     };
     registry.apply(Provider::Kubernetes, vec![set(2, pod("web-1", "web")), set(3, pod("db-1", "db"))]);

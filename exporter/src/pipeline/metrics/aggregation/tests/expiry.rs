@@ -49,7 +49,7 @@ impl Bench {
             move |number: u32| {
                 let (name, namespace) = (format!("pod-{round}-{number}"), "shop".to_owned());
                 let metadata = EndMetadata { pod_name: name.clone(), namespace, ..EndMetadata::default() };
-                let entity = Entity { name, metadata, ..Entity::default() };
+                let entity = Entity { name, ..Entity::of(metadata) };
                 (Key::Address([10, 0, 0, number as u8].into()), Target::Entity(Arc::new(entity)))
             }
         };
