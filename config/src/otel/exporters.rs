@@ -10,11 +10,8 @@ pub(crate) const PROMETHEUS_HOST: &str = "localhost";
 pub(crate) const PROMETHEUS_PORT: u16 = 9464;
 
 /// Variables of metrics and logs in the specification that have no effect. Those of traces are no concern of this program.
-const UNSUPPORTED: [&str; 3] = [
-    "OTEL_ENTITIES",
-    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
-    "OTEL_METRICS_EXEMPLAR_FILTER",
-];
+const UNSUPPORTED: [&str; 3] =
+    ["OTEL_ENTITIES", "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "OTEL_METRICS_EXEMPLAR_FILTER"];
 
 /// An exporter of a list.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -19,8 +19,8 @@ pub use notify::{
     REASON_REPLY, REASON_UNKNOWN, TraceNotify,
 };
 pub use process::{
-    COMMAND_LEN, MAX_LISTENERS, MAX_OPENED, MAX_PROCESSES, Process, RECORD_PROCESS, START_BITS, process_id, process_number,
-    process_start,
+    COMMAND_LEN, MAX_LISTENERS, MAX_OPENED, MAX_PROCESSES, Process, RECORD_PROCESS, START_BITS, process_id,
+    process_number, process_start,
 };
 pub use record::{
     AnsweredBy, Counter, DropKey, FUNCTION_LEN, Header, Hook, IGNORE_ALWAYS, IGNORE_IN_FUNCTIONS, IGNORE_RECEIVER,

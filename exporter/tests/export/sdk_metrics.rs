@@ -120,7 +120,7 @@ async fn data_points_are_counted_by_conventions() {
     let (telemetry, transport) = (Telemetry::default(), Answers::new(answers));
     let (stop, stopped) = shutdown::channel();
     let sender = MetricsSender::new(transport, &telemetry);
-    let produce = || {
+    let produce = |_| {
         let requests = [10, 0].map(|data_points| MetricsRequest { body: Bytes::from_static(b"x"), data_points });
         std::future::ready(MetricsRequests { requests: requests.into(), too_large: 0 })
     };

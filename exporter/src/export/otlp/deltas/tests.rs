@@ -1,3 +1,5 @@
+//! Deltas over refusals, restarts and ends of series.
+
 use std::collections::HashMap;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
