@@ -261,7 +261,7 @@ choice! {
         Cumulative = "cumulative",
         /// Since the receiver last accepted the series.
         Delta = "delta",
-        /// Delta for metrics of flows, cumulative for our own, which are observed.
+        /// Delta, but cumulative for our own sums, which are observed.
         LowMemory = "lowmemory",
     }
 }

@@ -475,7 +475,7 @@ pub(crate) const KEYS: &[Key] = &[
         "otlp.metrics.temporality",
         Kind::Choice(Temporality::NAMES),
         "cumulative: values since their series began. delta: what was added since the receiver last accepted them; what a\n\
-         failed request had is in the next one. lowmemory: delta for metrics of flows, cumulative for our own.",
+         failed request had is in the next one. lowmemory: delta, but cumulative for our own sums.",
     ),
     key(
         "otlp.metrics.table",

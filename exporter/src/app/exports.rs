@@ -118,8 +118,12 @@ pub(super) fn metrics(
         metrics_sender::run(of_flows, interval, produce, stop).await;
     });
     let (telemetry, resource, stop) = (context.telemetry.clone(), context.resource.clone(), own_metrics.stop.clone());
-    // Ours are observed counters, which `lowmemory` leaves cumulative.
-    let deltas = (temporality == Temporality::Delta).then(Deltas::default);
+    let deltas = match temporality {
+        Temporality::Cumulative => None,
+        Temporality::Delta => Some(Deltas::default()),
+        // By the specification, counters that are observed stay cumulative.
+        Temporality::LowMemory => Some(Deltas::of_histograms()),
+    };
     own_metrics
         .tasks
         .spawn(async move { self_telemetry::run(telemetry, &resource, deltas, sender, interval, stop).await });
@@ -161,17 +165,24 @@ impl SeriesReader {
     fn requests(
         &self,
         resource: &opentelemetry_proto::tonic::resource::v1::Resource,
-        deltas: Option<&mut Deltas>,
+        mut deltas: Option<&mut Deltas>,
         accepted: &[usize],
     ) -> MetricsRequests {
+        if let Some(deltas) = &mut deltas {
+            deltas.accept(accepted);
+        }
         let Ok((metrics, time)) = self.resolve() else { return MetricsRequests::default() };
         let limit = crate::export::otlp::metrics::MAX_REQUEST;
-        let encoded = crate::export::otlp::metrics::encode(&metrics, time, resource, limit);
+        let mut encoded = crate::export::otlp::metrics::encode(&metrics, time, resource, limit);
         let requests = match deltas {
-            Some(deltas) => deltas.round(accepted, encoded.requests),
-            None => encoded.requests.iter().map(Into::into).collect(),
+            Some(deltas) => deltas.round(encoded.requests),
+            None => {
+                encoded.requests.iter_mut().for_each(crate::export::otlp::metrics::clamp_starts);
+                let requests = encoded.requests.iter().map(Into::into).collect();
+                MetricsRequests { requests, ..MetricsRequests::default() }
+            }
         };
-        MetricsRequests { requests, too_large: encoded.oversized }
+        MetricsRequests { too_large: encoded.oversized, ..requests }
     }
 
     fn text(&self) -> String {

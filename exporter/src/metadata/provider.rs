@@ -194,6 +194,11 @@ pub enum Key {
     Identity(u32),
 }
 
+impl Key {
+    /// The first key in the order of keys.
+    pub(super) const FIRST: Self = Self::Namespace(0);
+}
+
 /// The target of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -257,4 +262,29 @@ pub trait ChangeReceiver: Send + Sync + 'static {
 
     /// Reports a provider's condition, and how many objects (containers, pods …) it has.
     fn report(&self, provider: Provider, condition: Condition, objects: usize);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::Key;
+
+    #[test]
+    fn first_key_precedes_all() {
+        let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        for key in [
+            Key::Namespace(1),
+            Key::ControlGroup(0),
+            Key::Process(0),
+            Key::Container("".into()),
+            Key::Pod("".into()),
+            Key::Address(address),
+            Key::Prefix(address, 0),
+            Key::Service { address, port: 0, protocol: 0 },
+            Key::Identity(0),
+        ] {
+            assert!(Key::FIRST < key, "{key:?}");
+        }
+    }
 }

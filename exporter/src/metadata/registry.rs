@@ -266,8 +266,7 @@ impl State {
 
     /// The keys whose target is a key.
     fn referrers<'a>(&'a self, to: &'a Key) -> impl Iterator<Item = &'a Key> {
-        // The first of all keys.
-        let from = (to.clone(), Key::Namespace(0));
+        let from = (to.clone(), Key::FIRST);
         self.references.range(from..).take_while(move |(known, _)| known == to).map(|(_, from)| from)
     }
 

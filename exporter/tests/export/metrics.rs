@@ -58,7 +58,7 @@ fn producer() -> impl FnMut(Accepted) -> std::future::Ready<MetricsRequests> {
         round += 1;
         let full = MetricsRequest { body: vec![round].into(), data_points: 10 };
         let requests = vec![full, MetricsRequest { body: Bytes::new(), data_points: 0 }];
-        std::future::ready(MetricsRequests { requests, too_large: 1 })
+        std::future::ready(MetricsRequests { requests, too_large: 1, dropped: 0 })
     }
 }
 
@@ -136,6 +136,37 @@ async fn last_values_retry_until_deadline() {
         let counted = counters.requests_ok.get() + counters.requests_retried.get() + counters.requests_failed.get();
         assert_eq!((attempts as u64, counters.requests_failed.get()), (counted, failed));
     }
+}
+
+/// Accepts each request after two seconds.
+#[derive(Clone)]
+struct Slow;
+
+impl Transport for Slow {
+    async fn send(&self, _: Bytes) -> Outcome {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        Outcome::Accepted
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_in_flight_counts_at_stop() {
+    let (sender, receiver) = shutdown::channel();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let task = tokio::spawn({
+        let told = Arc::clone(&told);
+        let mut produce = producer();
+        let produce = move |accepted: Accepted| {
+            told.lock().unwrap().push(accepted.clone());
+            produce(accepted)
+        };
+        let metrics = MetricsSender::new(Slow, &Telemetry::default());
+        metrics_sender::run(metrics, Duration::from_secs(10), produce, receiver)
+    });
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    sender.send_replace(Some(Instant::now() + Duration::from_secs(10)));
+    task.await.unwrap();
+    assert_eq!(*told.lock().unwrap(), [vec![], vec![0, 1]]);
 }
 
 #[derive(Clone)]

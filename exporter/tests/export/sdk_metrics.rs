@@ -122,7 +122,7 @@ async fn data_points_are_counted_by_conventions() {
     let sender = MetricsSender::new(transport, &telemetry);
     let produce = |_| {
         let requests = [10, 0].map(|data_points| MetricsRequest { body: Bytes::from_static(b"x"), data_points });
-        std::future::ready(MetricsRequests { requests: requests.into(), too_large: 0 })
+        std::future::ready(MetricsRequests { requests: requests.into(), ..MetricsRequests::default() })
     };
     let task = tokio::spawn(metrics_sender::run(sender, Duration::from_secs(10), produce, stopped));
     tokio::time::sleep(Duration::from_secs(35)).await;

@@ -41,7 +41,7 @@ impl Machine {
         let container = own_container::container_id(&self.cgroup, &self.mountinfo);
         let os = |name: &str| os_release::value(&self.os_release, name);
         let all = [
-            (attribute::HOST_ID, self.host_id(container.is_some()).map(str::to_owned)),
+            (attribute::HOST_ID, self.host_id().map(str::to_owned)),
             (attribute::HOST_ARCH, Some(host_arch(ARCH).to_owned())),
             (attribute::OS_TYPE, Some(OS.to_owned())),
             (attribute::OS_NAME, os("NAME")),
@@ -53,7 +53,9 @@ impl Machine {
 
     /// The id of the host. An image may have an id of its own, which all its containers share: in a container it is the
     /// host's only if the file is mounted.
-    fn host_id(&self, is_in_container: bool) -> Option<&str> {
+    fn host_id(&self) -> Option<&str> {
+        let is_in_container = own_container::container_id(&self.cgroup, &self.mountinfo).is_some()
+            || own_container::is_container(&self.mountinfo);
         let is_hosts =
             !is_in_container || MACHINE_ID.iter().any(|path| own_container::is_mounted(&self.mountinfo, path));
         // At a first start it may be the word `uninitialized`.
@@ -104,6 +106,9 @@ mod tests {
         let mountinfo = "1 2 254:1 /etc/machine-id /etc/machine-id ro - ext4 /dev/vda1 rw\n".to_owned();
         let with_id = Machine { mountinfo, ..in_container };
         assert_eq!(attributes(&with_id), [id.as_str(), os[0], os[1], container.as_str()]);
+        let mountinfo = "1 2 0:183 / / rw - overlay overlay rw\n".to_owned();
+        let in_unknown = Machine { mountinfo, ..host };
+        assert_eq!(attributes(&in_unknown), os, "a container whose id is unknown");
         for id in ["", "uninitialized", "fdbf79e8-af94-cb7f-9e8d-f36789187052"] {
             let machine = Machine { id: id.to_owned(), ..Machine::default() };
             assert_eq!(attributes(&machine), [""; 0], "{id}");

@@ -36,6 +36,15 @@ fn id_below<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
     names.clone().zip(names.skip(1)).find(|(parent, name)| *parent == folder && is_id(name)).map(|(_, name)| name)
 }
 
+/// Returns whether this looks like a container, also one whose id is unknown: a layered root, or files that a runtime
+/// mounts.
+pub(super) fn is_container(mountinfo: &str) -> bool {
+    let of_runtime = |point: &str| point == OF_PODMAN || OF_DOCKER.contains(&point) || OF_KUBELET.contains(&point);
+    let is_layered = |line: &str| line.split_once(" - ").is_some_and(|(_, source)| source.starts_with("overlay "));
+    mounts(mountinfo).any(|(_, point)| of_runtime(point))
+        || mountinfo.lines().any(|line| is_layered(line) && mounts(line).any(|(_, point)| point == "/"))
+}
+
 /// Returns whether something is mounted at a path.
 pub(super) fn is_mounted(mountinfo: &str, path: &str) -> bool {
     mounts(mountinfo).any(|(_, point)| point == path)
@@ -51,7 +60,7 @@ fn mounts(mountinfo: &str) -> impl Iterator<Item = (&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{container_id, is_mounted};
+    use super::{container_id, is_container, is_mounted};
 
     const ID: &str = "3f4aa1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e";
     const SANDBOX: &str = "0000000000000000000000000000000000000000000000000000000000000b0b";
@@ -112,6 +121,17 @@ mod tests {
             ("damaged", "x\n".to_owned(), "1 2 3\n\n".to_owned(), None),
         ] {
             assert_eq!(container_id(&cgroup, &mountinfo), expected, "{row}");
+            // All of these rows have a layered root.
+            assert_eq!(is_container(&mountinfo), mountinfo.contains(" overlay "), "{row}");
+        }
+        let root = "25 1 254:1 / / rw,relatime - ext4 /dev/vda1 rw\n";
+        for (further, expected) in [
+            ("", false),
+            ("30 25 0:40 / /var/lib/docker/overlay2/x/merged rw - overlay overlay rw\n", false),
+            ("30 25 254:1 /x/etc-hosts /etc/hosts rw - ext4 /dev/vda1 rw\n", true),
+            ("30 25 0:9 /x /run/.containerenv rw - tmpfs tmpfs rw\n", true),
+        ] {
+            assert_eq!(is_container(&format!("{root}{further}")), expected, "{further}");
         }
         let mountinfo = mounts(&[("/etc/machine-id", "/etc/machine-id")]);
         assert!(is_mounted(&mountinfo, "/etc/machine-id") && !is_mounted(&mountinfo, "/etc/machine"));

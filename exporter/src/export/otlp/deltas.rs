@@ -1,30 +1,40 @@
 //! Delta temporality: what cumulative series have grown by since the receiver last accepted them.
 //!
-//! A series owes its growth until a request with it is accepted. So what failed requests had is in the next one, also of
-//! series that have restarted or left since, and the accepted values add up to the cumulative sum. A request whose answer
-//! is lost may be counted twice, as with any retry of OTLP.
+//! A series' growth is pending until a request with it is accepted. So what failed requests had is in the next one, also
+//! of series that have restarted or ended since, and the accepted values add up to the cumulative sum. A request whose
+//! answer is lost may be counted twice, as with any retry of OTLP.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
-use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, HistogramDataPoint, NumberDataPoint};
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
+};
 use prost::Message as _;
 
-use super::metrics_sender::MetricsRequest;
+use super::metrics::MAX_REQUEST;
+use super::metrics_sender::{MetricsRequest, MetricsRequests};
 use super::series_ids::{SeriesId, SeriesIds};
 
-/// Converts the rounds of one producer. Its memory is bounded by the series of the last round, and by the bytes of the
-/// requests that were not accepted since.
+/// The most series that have ended and still owe. Of further ones the oldest are dropped and counted.
+const MAX_ENDED: usize = 20_000;
+
+/// Converts the rounds of one producer. Its memory is bounded by the series of the last round and by [`MAX_ENDED`].
 #[derive(Debug, Default)]
 pub struct Deltas {
+    /// Whether sums stay cumulative.
+    keeps_sums: bool,
     ids: SeriesIds,
-    series: HashMap<SeriesId, Debt>,
-    /// The requests of the last round.
+    series: HashMap<SeriesId, Unsent>,
+    /// The last round's requests of series that were there, and those of ended series.
     sent: Vec<Sent>,
+    ended: Vec<Ended>,
+    /// Resource and scope of the requests.
+    head: ExportMetricsServiceRequest,
     round: u64,
 }
 
@@ -34,120 +44,234 @@ struct Sent {
     series: Vec<SeriesId>,
 }
 
-/// What a series has not delivered yet.
+/// A series that has ended before a request with its last values was accepted: a metric with this one point.
 #[derive(Debug)]
-struct Debt {
+struct Ended {
+    series: SeriesId,
+    metric: Metric,
+}
+
+/// What the receiver has not accepted of a series yet.
+#[derive(Debug)]
+struct Unsent {
     /// The cumulative series' start and last value.
     start: u64,
     seen: Total,
-    owed: Total,
-    /// When it began to owe, and the time of the last value; ns since the Unix epoch.
+    pending: Total,
+    /// When the pending values began, and the time of the last one; ns since the Unix epoch.
     since: u64,
     until: u64,
     /// The last round that it was in.
     round: u64,
 }
 
-impl Debt {
+impl Unsent {
     fn new(start: u64) -> Self {
-        Self { start, seen: Total::default(), owed: Total::default(), since: start, until: start, round: 0 }
+        Self { start, seen: Total::default(), pending: Total::default(), since: start, until: start, round: 0 }
     }
 
     /// Adds the growth up to a cumulative point.
     fn add(&mut self, point: &Point<'_>) {
         let ((start, until), total) = (point.times(), point.total());
         let grown = if start == self.start { total.minus(&self.seen) } else { total.clone() };
-        self.owed = self.owed.plus(&grown);
+        self.pending = self.pending.plus(&grown);
         (self.start, self.seen, self.until) = (start, total, until);
     }
 
-    /// Writes what it owes into a point, for this round. Returns whether it owes anything.
-    fn write(&mut self, point: &mut Point<'_>, round: u64) -> bool {
-        self.round = round;
-        point.set(&self.owed, self.since);
-        self.owed.count > 0
-    }
-
-    fn is_accepted(&mut self) {
-        self.owed = Total::default();
+    fn mark_accepted(&mut self) {
+        self.pending = Total::default();
         self.since = self.until;
     }
 }
 
 impl Deltas {
-    /// Returns the requests of a round. `accepted` numbers those of the last round that the receiver accepted. `requests`
-    /// are cumulative and have all series of the producer.
-    pub fn round(&mut self, accepted: &[usize], mut requests: Vec<ExportMetricsServiceRequest>) -> Vec<MetricsRequest> {
+    /// Converts histograms alone.
+    pub fn of_histograms() -> Self {
+        Self { keeps_sums: true, ..Self::default() }
+    }
+
+    /// Notes the numbers of the last round's requests that the receiver accepted.
+    pub fn accept(&mut self, accepted: &[usize]) {
         for number in accepted {
             let ids = self.sent.get_mut(*number).map(|sent| std::mem::take(&mut sent.series));
             for id in ids.into_iter().flatten() {
-                if let Some(debt) = self.series.get_mut(&id) {
-                    debt.is_accepted();
+                if let Some(unsent) = self.series.get_mut(&id) {
+                    unsent.mark_accepted();
                 }
             }
         }
+    }
+
+    /// Returns the requests of a round. `requests` are cumulative, with the start times of their series, and have all
+    /// series of the producer.
+    pub fn round(&mut self, mut requests: Vec<ExportMetricsServiceRequest>) -> MetricsRequests {
         self.round += 1;
+        if let Some(request) = requests.first() {
+            self.head = head(request);
+        }
         let mut series: Vec<_> = requests.iter_mut().map(|request| self.convert(request)).collect();
-        for sent in std::mem::take(&mut self.sent) {
-            if let Some((request, of_request)) = self.of_left(&sent) {
-                requests.push(request);
-                series.push(of_request);
+        self.keep_ended();
+        let dropped = self.ended.len().saturating_sub(MAX_ENDED);
+        self.ended.drain(..dropped);
+        for Ended { series: id, .. } in &self.ended {
+            if let Some(unsent) = self.series.get_mut(id) {
+                unsent.round = self.round;
             }
         }
         let round = self.round;
-        self.series.retain(|_, debt| debt.round == round);
-        let requests: Vec<MetricsRequest> = requests.iter().map(Into::into).collect();
+        self.series.retain(|_, unsent| unsent.round == round);
+        for (request, of_request) in self.of_ended() {
+            requests.push(request);
+            series.push(of_request);
+        }
+        let requests = requests.iter().map(MetricsRequest::from).zip(series);
+        let (requests, series): (Vec<_>, Vec<_>) = requests.filter(|(request, _)| request.data_points > 0).unzip();
         let sent = requests.iter().zip(series).map(|(request, series)| Sent { body: request.body.clone(), series });
         self.sent = sent.collect();
-        requests
+        MetricsRequests { requests, too_large: 0, dropped: dropped as u64 }
     }
 
-    /// Replaces cumulative values by what they owe. Returns the series of the points, in their order.
+    /// Replaces cumulative values by pending ones. Returns the series of the points, in their order.
     fn convert(&mut self, request: &mut ExportMetricsServiceRequest) -> Vec<SeriesId> {
-        let Self { ids, series, round, .. } = self;
+        let Self { keeps_sums, ids, series, round, .. } = self;
         let mut of_request = Vec::new();
-        change_points(request, true, |metric, mut point| {
+        change_points(request, *keeps_sums, |metric, mut point| {
             let id = ids.id(metric, point.attributes());
-            let debt = series.entry(id).or_insert_with(|| Debt::new(point.times().0));
-            debt.add(&point);
-            let owes = debt.write(&mut point, *round);
-            of_request.extend(owes.then_some(id));
-            owes
+            let unsent = series.entry(id).or_insert_with(|| Unsent::new(point.times().0));
+            unsent.add(&point);
+            unsent.round = *round;
+            point.set(&unsent.pending, unsent.since);
+            let is_pending = unsent.pending.count > 0;
+            of_request.extend(is_pending.then_some(id));
+            is_pending
         });
         of_request
     }
 
-    /// Returns what series owe that have left since a request; `None` if they owe nothing.
-    fn of_left(&mut self, sent: &Sent) -> Option<(ExportMetricsServiceRequest, Vec<SeriesId>)> {
-        let Self { ids, series, round, .. } = self;
-        let has_left = |debt: &Debt| debt.round != *round && debt.owed.count > 0;
-        if !sent.series.iter().any(|id| series.get(id).is_some_and(has_left)) {
-            return None;
+    /// Takes series that are not in this round out of the last round's requests, and forgets ended ones that were accepted
+    /// or have returned.
+    fn keep_ended(&mut self) {
+        let Self { keeps_sums, ids, series, sent, ended, round, .. } = self;
+        let has_ended =
+            |id: &SeriesId| series.get(id).is_some_and(|unsent| unsent.round != *round && unsent.pending.count > 0);
+        ended.retain(|ended| has_ended(&ended.series));
+        let known: HashSet<SeriesId> = ended.iter().map(|ended| ended.series).collect();
+        for sent in std::mem::take(sent) {
+            let is_new = |id: &SeriesId| has_ended(id) && !known.contains(id);
+            if !sent.series.iter().any(is_new) {
+                continue;
+            }
+            // We encoded it.
+            let Ok(request) = ExportMetricsServiceRequest::decode(sent.body) else { continue };
+            let scopes = request.resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
+            for metric in scopes.flat_map(|scope| scope.metrics) {
+                let points = single_points(metric, *keeps_sums);
+                let ids = points.into_iter().map(|(metric, attributes)| (ids.id(&metric.name, &attributes), metric));
+                ended.extend(ids.filter(|(id, _)| is_new(id)).map(|(series, metric)| Ended { series, metric }));
+            }
         }
-        // We encoded it.
-        let mut request = ExportMetricsServiceRequest::decode(sent.body.clone()).ok()?;
-        let mut of_request = Vec::new();
-        change_points(&mut request, false, |metric, mut point| {
-            let id = ids.id(metric, point.attributes());
-            let Some(debt) = series.get_mut(&id).filter(|debt| has_left(debt)) else { return false };
-            of_request.push(id);
-            debt.write(&mut point, *round)
-        });
-        Some((request, of_request))
+    }
+
+    /// The requests of ended series, each about as large as the receivers accept at most, with their series.
+    fn of_ended(&self) -> Vec<(ExportMetricsServiceRequest, Vec<SeriesId>)> {
+        let mut sorted: Vec<_> = self.ended.iter().collect();
+        sorted.sort_by(|a, b| a.metric.name.cmp(&b.metric.name));
+        let mut requests = Vec::new();
+        let (mut metrics, mut series, mut size): (Vec<Metric>, _, _) = (Vec::new(), Vec::new(), 0);
+        let mut flush = |metrics: &mut Vec<Metric>, series: &mut Vec<SeriesId>| {
+            let mut request = self.head.clone();
+            for scope in request.resource_metrics.iter_mut().flat_map(|resource| &mut resource.scope_metrics) {
+                scope.metrics = std::mem::take(metrics);
+            }
+            requests.push((request, std::mem::take(series)));
+        };
+        for Ended { series: id, metric } in sorted {
+            if size > MAX_REQUEST / 2 {
+                flush(&mut metrics, &mut series);
+                size = 0;
+            }
+            size += metric.encoded_len();
+            series.push(*id);
+            match metrics.last_mut() {
+                Some(last) if last.name == metric.name => append(last, metric),
+                _ => metrics.push(metric.clone()),
+            }
+        }
+        if !series.is_empty() {
+            flush(&mut metrics, &mut series);
+        }
+        requests
+    }
+}
+
+/// A request without metrics, with resource and scope of another one.
+fn head(request: &ExportMetricsServiceRequest) -> ExportMetricsServiceRequest {
+    let scope = |scope: &ScopeMetrics| ScopeMetrics {
+        scope: scope.scope.clone(),
+        metrics: Vec::new(),
+        schema_url: scope.schema_url.clone(),
+    };
+    let resource = |resource: &ResourceMetrics| ResourceMetrics {
+        resource: resource.resource.clone(),
+        scope_metrics: resource.scope_metrics.first().map(scope).into_iter().collect(),
+        schema_url: resource.schema_url.clone(),
+    };
+    let resource_metrics = request.resource_metrics.first().map(resource).into_iter().collect();
+    ExportMetricsServiceRequest { resource_metrics }
+}
+
+/// Splits a metric with temporality delta into one for each point, with the point's attributes.
+fn single_points(metric: Metric, keeps_sums: bool) -> Vec<(Metric, Vec<KeyValue>)> {
+    let Metric { name, description, unit, data, .. } = metric;
+    let single = |data, attributes| {
+        let (name, description, unit) = (name.clone(), description.clone(), unit.clone());
+        (Metric { name, description, unit, data: Some(data), ..Metric::default() }, attributes)
+    };
+    match data {
+        Some(Data::Sum(mut sum)) if sum.is_monotonic && !keeps_sums => {
+            let points = std::mem::take(&mut sum.data_points);
+            let one = |point: NumberDataPoint| {
+                let attributes = point.attributes.clone();
+                single(Data::Sum(Sum { data_points: vec![point], ..sum }), attributes)
+            };
+            points.into_iter().map(one).collect()
+        }
+        Some(Data::Histogram(mut histogram)) => {
+            let points = std::mem::take(&mut histogram.data_points);
+            let one = |point: HistogramDataPoint| {
+                let attributes = point.attributes.clone();
+                single(Data::Histogram(Histogram { data_points: vec![point], ..histogram }), attributes)
+            };
+            points.into_iter().map(one).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Appends the points of a metric to one with the same name.
+fn append(to: &mut Metric, metric: &Metric) {
+    match (&mut to.data, &metric.data) {
+        (Some(Data::Sum(to)), Some(Data::Sum(sum))) => to.data_points.extend_from_slice(&sum.data_points),
+        (Some(Data::Histogram(to)), Some(Data::Histogram(histogram))) => {
+            to.data_points.extend_from_slice(&histogram.data_points);
+        }
+        // The kind of a metric does not change.
+        _ => {}
     }
 }
 
 /// Makes a request's temporality delta. `change` gets a metric's name and each of its points with a temporality, and
-/// returns whether the point stays. Other points, and those of sums that may fall, stay as they are if `keeps_others`.
+/// returns whether the point stays. Other points, those of sums that may fall, and with `keeps_sums` those of all sums,
+/// stay as they are.
 fn change_points(
     request: &mut ExportMetricsServiceRequest,
-    keeps_others: bool,
+    keeps_sums: bool,
     mut change: impl FnMut(&str, Point<'_>) -> bool,
 ) {
     let delta = AggregationTemporality::Delta.into();
     for scope in request.resource_metrics.iter_mut().flat_map(|resource| &mut resource.scope_metrics) {
         scope.metrics.retain_mut(|metric| match &mut metric.data {
-            Some(Data::Sum(sum)) if sum.is_monotonic => {
+            Some(Data::Sum(sum)) if sum.is_monotonic && !keeps_sums => {
                 sum.aggregation_temporality = delta;
                 sum.data_points.retain_mut(|point| change(&metric.name, Point::Number(point)));
                 !sum.data_points.is_empty()
@@ -157,7 +281,7 @@ fn change_points(
                 histogram.data_points.retain_mut(|point| change(&metric.name, Point::Histogram(point)));
                 !histogram.data_points.is_empty()
             }
-            _ => keeps_others,
+            _ => true,
         });
     }
 }
@@ -227,6 +351,8 @@ impl Point<'_> {
 
     /// Sets value and start. Exemplars from before the start are removed.
     fn set(&mut self, total: &Total, start: u64) {
+        // A point cannot start after its time, even if the wall clock went back.
+        let start = start.min(self.times().1);
         let exemplars = match self {
             Self::Number(point) => {
                 point.value = Some(Value::AsInt(i64::try_from(total.count).unwrap_or(i64::MAX)));

@@ -46,6 +46,23 @@ pub fn encode(metrics: &[Resolved], time: u64, resource: &Resource, limit: usize
     split.finish()
 }
 
+/// Moves the start of series that would start after they are exported, as the wall clock went back.
+pub fn clamp_starts(request: &mut ExportMetricsServiceRequest) {
+    let clamp = |start: &mut u64, time: u64| *start = time.min(*start);
+    let scopes = request.resource_metrics.iter_mut().flat_map(|resource| &mut resource.scope_metrics);
+    for metric in scopes.flat_map(|scope| &mut scope.metrics) {
+        match &mut metric.data {
+            Some(Data::Sum(Sum { data_points, .. })) => {
+                data_points.iter_mut().for_each(|point| clamp(&mut point.start_time_unix_nano, point.time_unix_nano));
+            }
+            Some(Data::Histogram(Histogram { data_points, .. })) => {
+                data_points.iter_mut().for_each(|point| clamp(&mut point.start_time_unix_nano, point.time_unix_nano));
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Fills one request after another.
 struct Split<'a> {
     resource: &'a Resource,
@@ -166,8 +183,7 @@ fn point(series: &Series, time: u64) -> Point {
         let name = eyepiece_semconv::attribute::OTEL_METRIC_OVERFLOW;
         attributes.push(attribute(name, any_value::Value::BoolValue(true)));
     }
-    // A series cannot start after it is exported, even if the wall clock went back.
-    let (start_time_unix_nano, time_unix_nano) = (series.start.min(time), time);
+    let (start_time_unix_nano, time_unix_nano) = (series.start, time);
     match &series.value {
         SeriesValue::Sum(sum, latest) => Point::Number(NumberDataPoint {
             attributes,

@@ -16,7 +16,7 @@ use super::counters::ExportCounters;
 use super::delivery::{Reporter, Transport};
 use super::retry::{Outcome, pause};
 use super::sdk_metrics;
-use super::sdk_metrics::{ExporterMetrics, Operation, READER_OF_FLOWS};
+use super::sdk_metrics::{ExporterMetrics, FLOW_READER, Operation};
 use crate::support::backoff::{Backoff, BackoffRange};
 use crate::support::shutdown;
 use crate::support::shutdown::Stop;
@@ -59,6 +59,8 @@ pub struct MetricsRequests {
     pub requests: Vec<MetricsRequest>,
     /// Data points that are too large for a request.
     pub too_large: u64,
+    /// Data points of ended series for which there was no room until a receiver returned.
+    pub dropped: u64,
 }
 
 /// The numbers of the last round's requests that the receiver accepted.
@@ -85,22 +87,29 @@ where
             deadline = shutdown::requested(&mut stop) => break deadline,
             _ = ticks.tick() => {}
         }
+        let earliest = not_before;
         let work = async {
             let requests = sender.collect(produce(std::mem::take(&mut accepted))).await;
-            match Instant::now() < not_before {
+            match Instant::now() < earliest {
                 true => None,
                 false => Some(sender.send_all(requests, &mut accepted).await.unwrap_or_default()),
             }
         };
+        tokio::pin!(work);
         tokio::select! {
-            delay = work => not_before = delay.map_or(not_before, |delay| Instant::now() + delay),
-            // The cancelled request is sent again below, with the newest values.
-            deadline = shutdown::requested(&mut stop) => break deadline,
+            delay = &mut work => not_before = delay.map_or(earliest, |delay| Instant::now() + delay),
+            deadline = shutdown::requested(&mut stop) => {
+                // An answer says what the last round has to include. A request without one is sent again, with the newest
+                // values, for which half of the time remains.
+                let now = Instant::now();
+                drop(timeout_at(now + deadline.saturating_duration_since(now) / 2, work).await);
+                break deadline;
+            }
         }
     };
     let sent = match timeout_at(deadline, sender.collect(produce(accepted))).await {
         Ok(requests) => {
-            sender.counters.too_large.add(requests.too_large);
+            sender.count_unsent(&requests);
             sender.send_last(requests.requests, deadline).await
         }
         Err(_) => Err("the deadline passed before they were collected".to_owned()),
@@ -136,7 +145,7 @@ impl<T: Transport> MetricsSender<T> {
         let counters = ExportCounters::new(telemetry, Signal::Metrics);
         let metrics = ExporterMetrics::new(telemetry, Signal::Metrics, &transport.identity());
         let reporter = Arc::new(Reporter::new(Signal::Metrics, &counters, telemetry));
-        Self { transport, counters, telemetry: telemetry.clone(), metrics, reader: READER_OF_FLOWS, reporter }
+        Self { transport, counters, telemetry: telemetry.clone(), metrics, reader: FLOW_READER, reporter }
     }
 
     /// Sets the name of what collects the metrics.
@@ -152,9 +161,14 @@ impl<T: Transport> MetricsSender<T> {
         requests
     }
 
+    fn count_unsent(&self, requests: &MetricsRequests) {
+        self.counters.too_large.add(requests.too_large);
+        self.counters.queue_full.add(requests.dropped);
+    }
+
     /// Sends requests until one fails, and adds those that were accepted. Returns the pause that the receiver asked for.
     async fn send_all(&self, requests: MetricsRequests, accepted: &mut Accepted) -> Option<Duration> {
-        self.counters.too_large.add(requests.too_large);
+        self.count_unsent(&requests);
         for (number, request) in requests.requests.iter().enumerate() {
             self.counters.io.add(request.body.len() as u64);
             let mut operation = self.metrics.begin(request.data_points as u64);

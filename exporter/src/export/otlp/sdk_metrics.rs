@@ -18,8 +18,8 @@ const PROCESSOR: [(&str, &str); 2] = [
 ];
 
 /// Names of what collects metrics, by whose they are.
-pub(super) const READER_OF_FLOWS: &str = "periodic_metric_reader/0";
-pub(super) const READER_OF_OWN: &str = "periodic_metric_reader/1";
+pub(super) const FLOW_READER: &str = "periodic_metric_reader/0";
+pub(super) const OWN_READER: &str = "periodic_metric_reader/1";
 
 /// The exporter as metrics describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]

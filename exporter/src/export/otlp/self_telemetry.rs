@@ -34,7 +34,7 @@ use super::metrics;
 use super::metrics_sender;
 use super::metrics_sender::{Accepted, MetricsRequests, MetricsSender};
 use super::resource::Resource;
-use super::sdk_metrics::READER_OF_OWN;
+use super::sdk_metrics::OWN_READER;
 use super::start_times::StartTimes;
 use super::typed;
 use crate::export::own_durations;
@@ -64,7 +64,7 @@ pub async fn run<T: Transport>(
         let collector = Arc::clone(&collector);
         async move { collector.lock().await.requests(&accepted).await }
     };
-    metrics_sender::run(sender.with_reader(READER_OF_OWN), interval, produce, stop).await;
+    metrics_sender::run(sender.with_reader(OWN_READER), interval, produce, stop).await;
 }
 
 /// Collects the registry's numbers by the SDK.
@@ -103,6 +103,9 @@ impl Collector {
 
     /// The request of now.
     async fn requests(&mut self, accepted: &[usize]) -> MetricsRequests {
+        if let Some(deltas) = &mut self.deltas {
+            deltas.accept(accepted);
+        }
         register(&self.telemetry, &self.meter, &mut self.known);
         let mut metrics = ResourceMetrics::default();
         if let Err(error) = self.reader.collect(&mut metrics) {
@@ -114,11 +117,13 @@ impl Collector {
             Ok(mut request) => {
                 self.starts.settle(&mut request);
                 add_durations(&self.telemetry, &mut request);
-                let requests = match &mut self.deltas {
-                    Some(deltas) => deltas.round(accepted, vec![request]),
-                    None => vec![(&request).into()],
-                };
-                MetricsRequests { requests, too_large: 0 }
+                match &mut self.deltas {
+                    Some(deltas) => deltas.round(vec![request]),
+                    None => {
+                        metrics::clamp_starts(&mut request);
+                        MetricsRequests { requests: vec![(&request).into()], ..MetricsRequests::default() }
+                    }
+                }
             }
             Err(error) => {
                 warn!("cannot encode our own metrics: {error}");

@@ -185,7 +185,8 @@ impl Aggregation {
         self.last_reads[reader as usize] = Some(now);
     }
 
-    /// Removes idle series that were read since they last grew; to be called periodically.
+    /// Removes idle series that an export at intervals has read since they last grew, and series of what is gone that any
+    /// scrape has read as well; to be called periodically.
     pub fn expire(&mut self, now: u64) {
         let Config { idle_expiry, gone_expiry, .. } = self.config;
         if idle_expiry.is_zero() {

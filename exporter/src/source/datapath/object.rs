@@ -14,7 +14,7 @@ use aya::maps::Map;
 use aya::programs::{BtfTracePoint, Iter, Program, ProgramError, SchedClassifier};
 use aya::{Btf as AyaBtf, Ebpf, EbpfError, EbpfLoader};
 use eyepiece_config::Transport;
-use eyepiece_wire::{map, program};
+use eyepiece_wire::{MAX_OPENED, map, program};
 use thiserror::Error;
 
 pub use self::config::{MIN_CAPTURE, ProgramConfig};
@@ -98,6 +98,7 @@ impl Object {
         loader
             .map_max_entries(map::PERF, cpus.unwrap_or(0))
             .map_max_entries(map::RING, if config.transport == Transport::Ring { config.buffer } else { 4096 })
+            .map_max_entries(map::OPENED, if config.processes { MAX_OPENED as u32 } else { 1 })
             .map_max_entries(map::CONNECTIONS4, config.max_connections.max(1))
             .map_max_entries(map::CONNECTIONS6, config.max_connections.max(1));
         let ebpf = loader.load(OBJECT).map_err(object_error)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use eyepiece_tests::harness::{self, metrics};
 use eyepiece_tests::prometheus::Prometheus;
-use eyepiece_tests::{Lab, needs_peers, peer, skip, until};
+use eyepiece_tests::{Lab, eventually, needs_peers, peer, skip, until};
 
 use queries::{Dashboard, Values, label_query, other_exporter, substitute};
 use sources::{Sources, TARGETS};
@@ -99,7 +99,9 @@ fn every_query_has_data() -> Result<()> {
         format!("{}\n{metrics}{health:?}\n{}\n{}", missing.join("\n"), prometheus.log(), sources.logs())
     };
     complete.flatten().with_context(state)?;
-    ensure!(prometheus.health()? == Some((true, String::new())), "{:?}\n{}", prometheus.health()?, prometheus.log());
+    // A single scrape may take longer than Prometheus waits.
+    let healthy = || (prometheus.health().ok()? == Some((true, String::new()))).then_some(());
+    eventually(TIMEOUT, "healthy targets", healthy).with_context(|| format!("{:?}", prometheus.health()))?;
     for dashboard in &dashboards {
         let others = dashboard.panels.iter().filter_map(|panel| Some((&panel.title, other_exporter(&panel.query)?)));
         let others: Vec<_> = others.collect();

@@ -143,8 +143,9 @@ impl Counter {
     /// The page of Hubble's metrics.
     fn page(&self, time: u64) -> String {
         let mut metrics = resolve(&self.aggregation.snapshot(time), &NoNames, Naming::Hubble);
-        let is_ours = |name: &str| name.starts_with("hubble.flow.") || name.starts_with("hubble.interface.");
-        metrics.retain(|metric| !is_ours(metric.name));
+        // Ours, and the one that Hubble counts beside its handlers.
+        let others = ["hubble.flow.", "hubble.interface.", "hubble.lost_events"];
+        metrics.retain(|metric| !others.iter().any(|other| metric.name.starts_with(other)));
         let requests = RequestMetrics::default();
         let page = Page { flows: &metrics, requests: &requests, samples: &[], resource: &[] };
         let format = if self.has_exemplars() { Format::OpenMetrics } else { Format::Text };

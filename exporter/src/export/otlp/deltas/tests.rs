@@ -14,14 +14,14 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use proptest::prelude::{Strategy, any};
 use prost::Message as _;
 
-use super::Deltas;
+use super::{Deltas, MAX_ENDED, MAX_REQUEST};
 use crate::export::otlp::metrics_sender::MetricsRequest;
 
 /// A cumulative series: its name, start and value.
-type Series = (u8, u64, u64);
+type Series = (u32, u64, u64);
 
 fn request(series: &[Series], time: u64) -> ExportMetricsServiceRequest {
-    let attributes = |name: u8| {
+    let attributes = |name: u32| {
         let value = Some(AnyValue { value: Some(Any::StringValue(name.to_string())) });
         vec![KeyValue { key: "series".into(), value, ..KeyValue::default() }]
     };
@@ -62,7 +62,7 @@ fn request(series: &[Series], time: u64) -> ExportMetricsServiceRequest {
 /// A point with delta temporality: series, start and time, value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Delta {
-    series: u8,
+    series: u32,
     times: [u64; 2],
     value: u64,
 }
@@ -124,11 +124,36 @@ fn failed_values_are_in_next_request() {
         (60, &[0], &[], &[&[]]),
         (70, &[0], &[(1, 65, 1)], &[&[delta(1, [65, 70], 1)]]),
     ] {
-        let sent: Vec<_> = state.round(accepted, vec![request(series, time)]).iter().map(deltas).collect();
+        state.accept(accepted);
+        let sent: Vec<_> = state.round(vec![request(series, time)]).requests.iter().map(deltas).collect();
         let points: Vec<_> = sent.iter().map(|(points, _)| points.as_slice()).collect();
         assert_eq!(points, expected, "{time}");
         // What has no temporality is in the requests of now.
         assert!(sent.iter().map(|(_, others)| *others).eq((0..sent.len()).map(|number| 2 * usize::from(number == 0))));
+    }
+}
+
+#[test]
+fn clock_that_goes_back_counts_once() {
+    let mut state = Deltas::default();
+    for (time, value, times, expected) in [(100, 3, [50, 100], 3), (40, 4, [40, 40], 1), (60, 6, [40, 60], 2)] {
+        let sent = state.round(vec![request(&[(1, 50, value)], time)]).requests;
+        assert_eq!(deltas(&sent[0]).0, [Delta { series: 1, times, value: expected }], "{time}");
+        state.accept(&[0]);
+    }
+}
+
+#[test]
+fn oldest_ended_series_are_dropped() {
+    let mut state = Deltas::of_histograms();
+    let series: Vec<Series> = (0..MAX_ENDED as u32 + 5).map(|name| (name, 1, 1)).collect();
+    assert_eq!(state.round(vec![request(&series, 10)]).dropped, 0);
+    for (round, expected) in [(2, 5), (3, 0)] {
+        let sent = state.round(vec![request(&[], 20)]);
+        let points: usize = sent.requests.iter().map(|request| request.data_points).sum();
+        // Beside a level and a gauge.
+        assert_eq!((sent.dropped, points), (expected, MAX_ENDED + 2), "{round}");
+        assert!(sent.requests.iter().all(|request| request.body.len() < MAX_REQUEST));
     }
 }
 
@@ -157,13 +182,13 @@ proptest::proptest! {
         let (mut state, mut accepted) = (Deltas::default(), Vec::new());
         let mut series: [Option<Series>; 3] = [None; 3];
         let (mut grown, mut arrived) = ([0_u64; 3], [0_u64; 3]);
-        let mut ends: HashMap<u8, u64> = HashMap::new();
+        let mut ends: HashMap<u32, u64> = HashMap::new();
         // At last the receiver accepts everything.
         let last = ([Change::Grow(0); 3], u8::MAX);
         for (number, (changes, refuses)) in rounds.into_iter().chain([last]).enumerate() {
             let time = 10 * (number as u64 + 1);
             for (name, change) in changes.into_iter().enumerate() {
-                let new = (name as u8, time - 5, 0);
+                let new = (name as u32, time - 5, 0);
                 let (value, by) = match change {
                     Change::Grow(by) => (series[name].get_or_insert(new), u64::from(by)),
                     Change::Restart => (series[name].insert(new), 1),
@@ -177,7 +202,8 @@ proptest::proptest! {
             }
             let of_now: Vec<_> = series.iter().flatten().copied().collect();
             let requests = of_now.chunks(2).map(|chunk| request(chunk, time)).collect();
-            let sent = state.round(&accepted, requests);
+            state.accept(&accepted);
+            let sent = state.round(requests).requests;
             accepted.clear();
             for (number, sent) in sent.iter().enumerate() {
                 if refuses & 1 << (number % 8) == 0 {
@@ -185,7 +211,7 @@ proptest::proptest! {
                 }
                 accepted.push(number);
                 for Delta { series, times: [start, end], value } in deltas(sent).0 {
-                    arrived[usize::from(series)] += value;
+                    arrived[series as usize] += value;
                     let before = ends.insert(series, end).unwrap_or_default();
                     proptest::prop_assert!(before <= start && start < end, "{before} {start} {end}");
                 }

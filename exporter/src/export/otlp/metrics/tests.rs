@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, number_dat
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
-use super::{Encoded, MAX_REQUEST, attribute, encode};
+use super::{Encoded, MAX_REQUEST, attribute, clamp_starts, encode};
 use crate::pipeline::metrics::{
     DURATION_BOUNDS, DURATION_BUCKETS, Exemplar, HistogramValue, Resolved, Series, SeriesValue,
 };
@@ -71,8 +71,9 @@ fn metric_is_cumulative_sum() {
     let to_port =
         Series { attributes: vec![("source", "c".into()), ("destination.port", "443".into())], ..series("", 5, 8) };
     let metrics = [metric("hubble.flow.io", vec![series("a", 5, 6), series("b", TIME + 1, 7), to_port, overflow])];
-    let encoded = encode(&metrics, TIME, &resource(), MAX_REQUEST);
+    let mut encoded = encode(&metrics, TIME, &resource(), MAX_REQUEST);
     assert_eq!((encoded.points, encoded.oversized, encoded.requests.len()), (4, 0, 1));
+    encoded.requests.iter_mut().for_each(clamp_starts);
     let decoded = ExportMetricsServiceRequest::decode(encoded.requests[0].encode_to_vec().as_slice()).expect("decodes");
     let metric = &decoded.resource_metrics[0].scope_metrics[0].metrics[0];
     let texts = (metric.name.as_str(), metric.unit.as_str(), metric.description.as_str());
