@@ -1,9 +1,9 @@
 //! Settings from the file that `OTEL_CONFIG_FILE` names: OpenTelemetry's declarative configuration.
 
 mod apply;
+mod distribution;
 mod exporter;
 mod node;
-mod own;
 mod pairs;
 mod providers;
 mod report;
@@ -19,7 +19,7 @@ use std::path::Path;
 
 use self::apply::apply;
 use self::node::{Node, NodeValue};
-use self::report::{At, Report};
+use self::report::{LocatedNode, Report};
 use self::substitution::Environment;
 use crate::check::secrets;
 use crate::error::Problem;
@@ -29,7 +29,7 @@ pub(crate) use self::report::Setting;
 pub(crate) use self::substitution::VARIABLE;
 
 /// Bytes of a file; the examples of the schema have fewer than ten thousand.
-const MOST_BYTES: u64 = 256 << 10;
+const MAX_FILE_BYTES: u64 = 256 << 10;
 
 /// The expected form of `file_format`.
 const FORMAT: &str = "use \"1.1\", and the nodes of OpenTelemetry's configuration schema of that version";
@@ -60,9 +60,9 @@ pub(crate) fn settings(
 
 fn read_text(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(io::Error::other(format!("it has more than {} KiB", MOST_BYTES >> 10)));
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::other(format!("it has more than {} KiB", MAX_FILE_BYTES >> 10)));
     }
     String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
 }
@@ -88,7 +88,7 @@ fn read(root: &Node, environment: &mut Environment<'_>, report: &mut Report) {
         report.wrong_file(format!("has no nodes: {}", root.describe()), FORMAT);
         return;
     }
-    let root = At::root(root);
+    let root = LocatedNode::root(root);
     if !check_version(&root, report) {
         return;
     }
@@ -113,13 +113,15 @@ fn read(root: &Node, environment: &mut Environment<'_>, report: &mut Report) {
         _ => read_providers(&root, report),
     }
     // They win over the nodes that all programs share.
+    let own = report.settings.len();
     if let Some(distribution) = root.child("distribution") {
-        own::read(&distribution, report);
+        distribution::read(&distribution, report);
     }
+    report.apply_export_limits(own);
 }
 
 /// Checks the version; returns whether its nodes are known.
-fn check_version(root: &At<'_>, report: &mut Report) -> bool {
+fn check_version(root: &LocatedNode<'_>, report: &mut Report) -> bool {
     let Some(at) = root.child("file_format") else {
         report.wrong_file("has no node file_format", FORMAT);
         return false;
@@ -148,7 +150,7 @@ fn check_version(root: &At<'_>, report: &mut Report) -> bool {
             false
         }
         None => {
-            report.wrong(&at, format!("{text:?} is no version"), FORMAT);
+            report.wrong(&at, format!("invalid version {text:?}: expected major.minor"), FORMAT);
             false
         }
     }
@@ -162,7 +164,7 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 }
 
 /// Reads the providers; by the schema, a signal without one is not exported.
-fn read_providers(root: &At<'_>, report: &mut Report) {
+fn read_providers(root: &LocatedNode<'_>, report: &mut Report) {
     let mut is_exported = false;
     for (name, signal) in [("logger_provider", Signal::Logs), ("meter_provider", Signal::Metrics)] {
         let Some(at) = root.child(name) else {

@@ -611,6 +611,14 @@ pub(crate) fn is_map(kind: Kind) -> bool {
     matches!(kind, Kind::Headers | Kind::Attributes)
 }
 
+/// The key of a table with free names that a path lies in, and the name, dots included.
+pub(crate) fn map_entry(path: &str) -> Option<(&'static str, &str)> {
+    KEYS.iter().filter(|key| is_map(key.kind)).find_map(|key| {
+        let name = path.strip_prefix(key.path)?.strip_prefix('.')?;
+        Some((key.path, name))
+    })
+}
+
 /// The longest section that a path lies in.
 pub(crate) fn section(path: &str) -> Option<&'static Section> {
     let inside = |section: &&Section| path.strip_prefix(section.path).is_some_and(|rest| rest.starts_with('.'));

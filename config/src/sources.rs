@@ -138,7 +138,7 @@ impl Sources {
     ) -> Vec<Layer> {
         let file = variables.iter().find(|(name, _)| name == declarative::VARIABLE).map(|(_, path)| path.trim());
         let Some(file) = file.filter(|path| !path.is_empty()) else {
-            let settings = otel::settings(variables, problems, warnings).into_iter();
+            let settings = otel::settings(variables, warnings).into_iter();
             return settings
                 .map(|(name, path, value)| layer(name.to_owned(), Precedence::Otel, path, &value))
                 .collect();
@@ -155,6 +155,10 @@ impl Sources {
 
     /// Our own and OpenTelemetry's variables, sorted, so that the environment's order does not matter.
     fn variables(&self, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
+        let is_file = |(name, value): &(OsString, OsString)| {
+            name == declarative::VARIABLE && value.to_str().is_none_or(|path| !path.trim().is_empty())
+        };
+        let has_file = self.env.iter().any(is_file);
         let mut variables = Vec::new();
         for (name, value) in &self.env {
             let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX) || name.starts_with("OTEL_")) else {
@@ -162,6 +166,8 @@ impl Sources {
             };
             match value.to_str() {
                 Some(value) => variables.push((name.to_owned(), value.to_owned())),
+                // The file replaces it; a reference to it is a mistake of the file.
+                None if has_file && name.starts_with("OTEL_") && name != declarative::VARIABLE => {}
                 None => problems.push(Problem {
                     key: name.to_owned(),
                     origin: String::new(),
@@ -242,11 +248,7 @@ pub(crate) fn with_both_underscores(variable: &str, path: &str) -> Option<String
 
 /// A layer of one text. After a map's key follows the name of an entry, dots included.
 fn layer(origin: String, precedence: Precedence, path: &str, text: &str) -> Layer {
-    let map = keys::KEYS.iter().filter(|key| keys::is_map(key.kind)).find_map(|key| {
-        let name = path.strip_prefix(key.path)?.strip_prefix('.')?;
-        Some((key.path, name))
-    });
-    let values = match map {
+    let values = match keys::map_entry(path) {
         Some((path, name)) => nest(path, Dict::from([(name.to_owned(), Value::from(text))]).into()),
         None => nest(path, typed_value(keys::find(path).map(|key| key.kind), text)),
     };

@@ -3,19 +3,20 @@
 use figment::value::Value;
 
 use super::node::{Node, NodeValue, integer};
-use super::report::{At, Report};
+use super::report::{LocatedNode, Report};
 use super::table::{Effect, Form, Row};
 
 const MILLISECONDS: &str = "use a whole number of milliseconds";
+const INTERVAL: &str = "use a whole number of milliseconds above 0";
 
 /// Applies the effects of all entries of a mapping, and reports those that the tables do not have. `keys` precedes the
 /// keys of the tables.
-pub(super) fn apply(at: &At<'_>, tables: &[&[Row]], keys: &str, report: &mut Report) {
+pub(super) fn apply(at: &LocatedNode<'_>, tables: &[&[Row]], keys: &str, report: &mut Report) {
     apply_below(at, "", tables, keys, report);
 }
 
 /// Applies the rows whose paths begin with a prefix, which is empty or ends with a dot.
-fn apply_below(at: &At<'_>, prefix: &str, tables: &[&[Row]], keys: &str, report: &mut Report) {
+fn apply_below(at: &LocatedNode<'_>, prefix: &str, tables: &[&[Row]], keys: &str, report: &mut Report) {
     if !at.is_mapping(report) {
         return;
     }
@@ -23,12 +24,14 @@ fn apply_below(at: &At<'_>, prefix: &str, tables: &[&[Row]], keys: &str, report:
     for (name, child) in at.entries() {
         let path = format!("{prefix}{name}");
         let inner = format!("{path}.");
-        if let Some(row) = rows.iter().find(|row| row.path == path) {
+        // A name with a dot is not a path of the table.
+        let is_name = !name.contains('.');
+        if let Some(row) = rows.iter().find(|row| is_name && row.path == path) {
             // By the specification, an empty node has its default.
             if !child.node.is_null() {
                 apply_effect(&child, row.effect, keys, report);
             }
-        } else if rows.iter().any(|row| row.path.starts_with(&inner)) {
+        } else if is_name && rows.iter().any(|row| row.path.starts_with(&inner)) {
             apply_below(&child, &inner, tables, keys, report);
         } else {
             let names = rows.iter().filter_map(|row| row.path[prefix.len()..].split('.').next());
@@ -40,10 +43,14 @@ fn apply_below(at: &At<'_>, prefix: &str, tables: &[&[Row]], keys: &str, report:
     }
 }
 
-fn apply_effect(at: &At<'_>, effect: Effect, keys: &str, report: &mut Report) {
+fn apply_effect(at: &LocatedNode<'_>, effect: Effect, keys: &str, report: &mut Report) {
     match effect {
         Effect::Sets(key, form) => match value(form, at.node) {
             Ok(value) => report.set(at, format!("{keys}{key}"), value),
+            Err((wrong, right)) => report.wrong(at, wrong, right),
+        },
+        Effect::LimitsExport(key) => match value(Form::Timeout, at.node) {
+            Ok(value) => report.limit_export(at, key, value),
             Err((wrong, right)) => report.wrong(at, wrong, right),
         },
         Effect::Only(supported) => {
@@ -75,15 +82,16 @@ fn value(form: Form, node: &Node) -> Result<Value, (String, String)> {
     match (form, &node.value) {
         (Form::Number, NodeValue::Integer(number)) => Ok(integer(*number)),
         (Form::Number, _) => wrong("use a whole number"),
-        (Form::Interval | Form::Timeout, NodeValue::Integer(..0)) => {
+        (Form::Interval, NodeValue::Integer(..=0)) => Err(("it is not above 0".to_owned(), INTERVAL.to_owned())),
+        (Form::Delay | Form::Timeout, NodeValue::Integer(..0)) => {
             Err(("it is negative".to_owned(), MILLISECONDS.to_owned()))
         }
         // Without a pause.
-        (Form::Interval, NodeValue::Integer(0)) => Ok("1ms".into()),
+        (Form::Delay, NodeValue::Integer(0)) => Ok("1ms".into()),
         // No limit: as the specification suggests, the most milliseconds of 32 bits.
         (Form::Timeout, NodeValue::Integer(0)) => Ok(format!("{}ms", i32::MAX).into()),
-        (Form::Interval | Form::Timeout, NodeValue::Integer(number)) => Ok(format!("{number}ms").into()),
-        (Form::Interval | Form::Timeout, _) => wrong(MILLISECONDS),
+        (Form::Interval | Form::Delay | Form::Timeout, NodeValue::Integer(number)) => Ok(format!("{number}ms").into()),
+        (Form::Interval | Form::Delay | Form::Timeout, _) => wrong(MILLISECONDS),
         (Form::AbsolutePath, NodeValue::Text(path)) if path.starts_with('/') => Ok(path.as_str().into()),
         (Form::AbsolutePath, NodeValue::Text(path)) => {
             Err((format!("{path:?} is no absolute path"), "use the absolute path of a PEM file".to_owned()))

@@ -1,13 +1,18 @@
 //! The exporters that send, of processors of log records and of readers of metrics.
 
-use std::collections::BTreeMap;
-
 use super::apply::apply;
-use super::pairs;
-use super::report::{At, Report};
-use super::table::{GRPC, HEADER, HTTP, METRIC_EXPORTER, NO_ROWS, OTLP};
-use crate::convert;
+use super::pairs::{self, Pair, PairKind};
+use super::report::{LocatedNode, Report};
+use super::table::{GRPC, HEADER, HTTP, METRIC_CONSOLE, METRIC_EXPORTER, NO_ROWS, OTLP};
 use crate::signal::Signal;
+
+/// The headers of requests.
+const HEADERS: PairKind = PairKind {
+    node: "headers",
+    rows: HEADER,
+    text: |_, value, report| value.text(report).map(str::to_owned),
+    name: header_name,
+};
 
 /// The name of an exporter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,16 +26,16 @@ pub(super) enum ExporterKind {
 #[derive(Debug)]
 pub(super) struct Exporter<'n> {
     pub(super) kind: ExporterKind,
-    pub(super) at: At<'n>,
+    pub(super) at: LocatedNode<'n>,
     /// The name of its processor or reader.
     pub(super) owner_kind: &'n str,
     /// Its processor or reader.
-    pub(super) owner: At<'n>,
+    pub(super) owner: LocatedNode<'n>,
 }
 
 impl<'n> Exporter<'n> {
     /// The exporter of a processor or reader; `None` if it is unsupported, or if it has a mistake.
-    pub(super) fn find(owner_kind: &'n str, owner: At<'n>, report: &mut Report) -> Option<Self> {
+    pub(super) fn find(owner_kind: &'n str, owner: LocatedNode<'n>, report: &mut Report) -> Option<Self> {
         let (name, at) = entry(&owner, report)?;
         let kind = match name {
             "otlp_grpc" => ExporterKind::Grpc,
@@ -63,9 +68,10 @@ impl<'n> Exporter<'n> {
     /// Adds the settings of a signal.
     pub(super) fn read(&self, signal: Signal, report: &mut Report) {
         let keys = format!("otlp.{}.", signal.name());
-        let of_signal = match signal {
-            Signal::Metrics => METRIC_EXPORTER,
-            Signal::Logs => NO_ROWS,
+        let of_signal = match (signal, self.kind) {
+            (Signal::Metrics, ExporterKind::Console) => METRIC_CONSOLE,
+            (Signal::Metrics, _) => METRIC_EXPORTER,
+            (Signal::Logs, _) => NO_ROWS,
         };
         let (protocol, tables) = match self.kind {
             ExporterKind::Grpc => ("grpc", [OTLP, GRPC, of_signal]),
@@ -82,7 +88,7 @@ impl<'n> Exporter<'n> {
             return;
         }
         self.read_endpoint(&keys, report);
-        self.read_headers(&keys, report);
+        pairs::read(&self.at, &HEADERS, &format!("{keys}headers"), report);
     }
 
     /// Adds the endpoint; over gRPC, one without a scheme uses TLS unless `insecure` is true.
@@ -98,39 +104,10 @@ impl<'n> Exporter<'n> {
         };
         report.set(&at, format!("{keys}endpoint"), format!("{scheme}{text}"));
     }
-
-    /// Adds the headers of both lists as one text.
-    fn read_headers(&self, keys: &str, report: &mut Report) {
-        let (list, entries) = (self.at.child("headers_list"), self.at.child("headers"));
-        let mut headers = BTreeMap::new();
-        if let Some(list) = &list
-            && let Some(text) = list.text(report)
-        {
-            match convert::pairs(text) {
-                Ok(pairs) => {
-                    for (name, value) in pairs {
-                        add_header(list, &name, value, &mut headers, report);
-                    }
-                }
-                Err(wrong) => report.wrong(list, wrong, pairs::FORM),
-            }
-        }
-        let items = entries.as_ref().map(|entries| entries.items(report)).unwrap_or_default();
-        for item in items {
-            if let Some((name, value)) = pairs::entry(&item, HEADER, report)
-                && let Some(text) = value.text(report)
-            {
-                add_header(&value, name, text.to_owned(), &mut headers, report);
-            }
-        }
-        if let Some(at) = entries.or(list).filter(|_| !headers.is_empty()) {
-            report.set(&at, format!("{keys}headers"), pairs::encode(&headers));
-        }
-    }
 }
 
 /// The entry of the exporter that a processor or reader must have.
-pub(super) fn entry<'n>(owner: &At<'n>, report: &mut Report) -> Option<(&'n str, At<'n>)> {
+pub(super) fn entry<'n>(owner: &LocatedNode<'n>, report: &mut Report) -> Option<(&'n str, LocatedNode<'n>)> {
     match owner.child("exporter") {
         Some(exporter) => exporter.only_entry(report),
         None => {
@@ -140,15 +117,18 @@ pub(super) fn entry<'n>(owner: &At<'n>, report: &mut Report) -> Option<(&'n str,
     }
 }
 
-/// Adds a header, in lower case as in HTTP/2: a later one replaces it.
-fn add_header(at: &At<'_>, name: &str, value: String, headers: &mut BTreeMap<String, String>, report: &mut Report) {
-    match http::HeaderName::from_bytes(name.as_bytes()) {
+/// A header's name in lower case, as in HTTP/2. An invalid one is not quoted: without its name, a secret stands there.
+fn header_name(header: &Pair<'_>, report: &mut Report) -> Option<String> {
+    match http::HeaderName::from_bytes(header.name.as_bytes()) {
         Ok(name) => {
-            if !at.node.has_variable {
+            if !header.at.node.has_variable {
                 report.literal_headers.push(name.to_string());
             }
-            headers.insert(name.to_string(), value);
+            Some(name.to_string())
         }
-        Err(_) => report.wrong(at, format!("{name:?} is no header name"), "use letters, digits and -"),
+        Err(_) => {
+            report.wrong(header.at, format!("{} has no header name", header.label), "use letters, digits and -");
+            None
+        }
     }
 }

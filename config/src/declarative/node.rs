@@ -10,7 +10,7 @@ pub(super) struct Node {
     /// Its line, or in a mapping that of its name, from 1.
     pub(super) line: usize,
     pub(super) value: NodeValue,
-    /// Whether a variable is a part of it.
+    /// Whether a variable without a default is a part of it.
     pub(super) has_variable: bool,
 }
 

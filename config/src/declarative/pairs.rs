@@ -3,14 +3,70 @@
 use std::collections::BTreeMap;
 
 use super::apply::apply;
-use super::report::{At, Report};
+use super::report::{LocatedNode, Report};
 use super::table::Row;
+use crate::convert;
 
 /// The expected form of a text with names and values.
-pub(super) const FORM: &str = "use name=value,name=value with values percent-encoded";
+const FORM: &str = "use name=value,name=value with values percent-encoded";
+
+/// Names with values that a mapping has in two nodes: as a list, and as a text, whose node has `_list` after its name.
+pub(super) struct PairKind {
+    /// The name of the node with the list.
+    pub(super) node: &'static str,
+    /// The nodes of an item of the list.
+    pub(super) rows: &'static [Row],
+    /// Returns the text of a value, by the item and the node `value`; `None` if it has a mistake.
+    pub(super) text: fn(&LocatedNode<'_>, &LocatedNode<'_>, &mut Report) -> Option<String>,
+    /// Returns the name in use; `None` if it has a mistake, or if the pair has a key of its own.
+    pub(super) name: fn(&Pair<'_>, &mut Report) -> Option<String>,
+}
+
+/// A name with a value.
+#[derive(Debug)]
+pub(super) struct Pair<'p> {
+    /// The node of the value.
+    pub(super) at: &'p LocatedNode<'p>,
+    /// The words for the pair in messages.
+    pub(super) label: String,
+    pub(super) name: &'p str,
+    pub(super) value: &'p str,
+}
+
+/// Sets a key to the pairs of both nodes of a mapping, as one text. The list's precede those of the text.
+pub(super) fn read(mapping: &LocatedNode<'_>, kind: &PairKind, key: &str, report: &mut Report) {
+    let (text, list) = (mapping.child(&format!("{}_list", kind.node)), mapping.child(kind.node));
+    let mut pairs = BTreeMap::new();
+    if let Some(at) = &text
+        && let Some(text) = at.text(report)
+    {
+        match convert::pairs(text) {
+            Ok(listed) => {
+                for (position, (name, value)) in listed.into_iter().enumerate() {
+                    let label = format!("entry {}", position + 1);
+                    let name = (kind.name)(&Pair { at, label, name: &name, value: &value }, report);
+                    pairs.extend(name.map(|name| (name, value)));
+                }
+            }
+            Err(wrong) => report.wrong(at, wrong, FORM),
+        }
+    }
+    let items = list.as_ref().map(|list| list.items(report)).unwrap_or_default();
+    for item in items {
+        if let Some((name, at)) = entry(&item, kind.rows, report)
+            && let Some(value) = (kind.text)(&item, &at, report)
+        {
+            let name = (kind.name)(&Pair { at: &at, label: "it".to_owned(), name, value: &value }, report);
+            pairs.extend(name.map(|name| (name, value)));
+        }
+    }
+    if let Some(at) = list.or(text).filter(|_| !pairs.is_empty()) {
+        report.set(&at, key, encode(&pairs));
+    }
+}
 
 /// The name and the value of an entry; `None` if its value is empty, which leaves it out, or if it has a mistake.
-pub(super) fn entry<'n>(item: &At<'n>, rows: &[Row], report: &mut Report) -> Option<(&'n str, At<'n>)> {
+fn entry<'n>(item: &LocatedNode<'n>, rows: &[Row], report: &mut Report) -> Option<(&'n str, LocatedNode<'n>)> {
     if !item.is_mapping(report) {
         return None;
     }
@@ -24,7 +80,7 @@ pub(super) fn entry<'n>(item: &At<'n>, rows: &[Row], report: &mut Report) -> Opt
 }
 
 /// Names and values as one text, which replaces a weaker source's as a whole.
-pub(super) fn encode(pairs: &BTreeMap<String, String>) -> String {
+fn encode(pairs: &BTreeMap<String, String>) -> String {
     let pairs: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={}", percent_encode(value))).collect();
     pairs.join(",")
 }

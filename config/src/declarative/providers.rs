@@ -5,17 +5,16 @@ use std::net::SocketAddr;
 use super::apply::apply;
 use super::exporter::{self, Exporter, ExporterKind};
 use super::node::{NodeValue, integer};
-use super::report::{At, Report};
+use super::report::{LocatedNode, Report};
 use super::table::{
     BATCH_PROCESSOR, LOGGER_PROVIDER, METER_PROVIDER, PERIODIC_READER, PROMETHEUS, PULL_READER, READER,
     SIMPLE_PROCESSOR,
 };
 use crate::otel;
-use crate::settings::Logs;
 use crate::signal::Signal;
 
 /// Reads the processors of log records, of which one is supported.
-pub(super) fn read_logger_provider(at: &At<'_>, report: &mut Report) {
+pub(super) fn read_logger_provider(at: &LocatedNode<'_>, report: &mut Report) {
     let mistakes = report.problems.len();
     apply(at, &[LOGGER_PROVIDER], "", report);
     let warnings = report.warnings.len();
@@ -48,12 +47,11 @@ pub(super) fn read_logger_provider(at: &At<'_>, report: &mut Report) {
     exporter.read(Signal::Logs, report);
 }
 
-/// A queue that is smaller than the default batch bounds batches as well.
-fn bound_batches(processor: &At<'_>, report: &mut Report) {
+/// Without a size of batches, adds the one that the queue allows.
+fn bound_batches(processor: &LocatedNode<'_>, report: &mut Report) {
     let Some(queue) = processor.child("max_queue_size") else { return };
-    let smaller = 1..i128::from(Logs::default().batch_records);
     if let NodeValue::Integer(size) = queue.node.value
-        && smaller.contains(&size)
+        && u32::try_from(size).ok().and_then(otel::bounded_batch).is_some()
         && processor.child("max_export_batch_size").is_none()
     {
         report.set(&queue, "otlp.logs.batch_records", integer(size));
@@ -61,7 +59,7 @@ fn bound_batches(processor: &At<'_>, report: &mut Report) {
 }
 
 /// Reads the readers of metrics: one that sends and one that serves are supported.
-pub(super) fn read_meter_provider(at: &At<'_>, report: &mut Report) {
+pub(super) fn read_meter_provider(at: &LocatedNode<'_>, report: &mut Report) {
     let mistakes = report.problems.len();
     apply(at, &[METER_PROVIDER], "", report);
     let warnings = report.warnings.len();
@@ -93,6 +91,27 @@ pub(super) fn read_meter_provider(at: &At<'_>, report: &mut Report) {
     if let Some(sender) = sender {
         apply(&sender.owner, &[PERIODIC_READER, READER], "", report);
         sender.read(Signal::Metrics, report);
+        if let Some((reader, _)) = server {
+            choose_cardinality_limit([reader, &sender.owner], report);
+        }
+    }
+}
+
+/// Sets the greater limit of two readers: there is one for both.
+fn choose_cardinality_limit(readers: [&LocatedNode<'_>; 2], report: &mut Report) {
+    let limits = readers.into_iter().filter_map(|reader| {
+        let at = reader.child("cardinality_limits")?.child("default")?;
+        let NodeValue::Integer(limit) = at.node.value else { return None };
+        Some((limit, at))
+    });
+    let mut limits: Vec<_> = limits.collect();
+    limits.sort_by_key(|(limit, _)| *limit);
+    if let [(smaller, at), (greater, greater_at)] = limits.as_slice()
+        && smaller < greater
+    {
+        let wrong = format!("both readers have one limit, the greater one of {greater} is used");
+        report.warn(at, wrong, "set the same limit in both readers");
+        report.set(greater_at, "metrics.max_series", integer(*greater));
     }
 }
 
@@ -103,7 +122,7 @@ fn names(report: &Report, first: usize) -> String {
 }
 
 /// The exporter for Prometheus of a reader, with the reader.
-fn find_prometheus<'n>(reader: At<'n>, report: &mut Report) -> Option<(At<'n>, At<'n>)> {
+fn find_prometheus<'n>(reader: LocatedNode<'n>, report: &mut Report) -> Option<(LocatedNode<'n>, LocatedNode<'n>)> {
     const NAME: &str = "prometheus/development";
     let (name, at) = exporter::entry(&reader, report)?;
     if name == NAME {
@@ -114,15 +133,15 @@ fn find_prometheus<'n>(reader: At<'n>, report: &mut Report) -> Option<(At<'n>, A
 }
 
 /// Adds the address of the Prometheus endpoint.
-fn read_prometheus(exporter: &At<'_>, report: &mut Report) {
+fn read_prometheus(exporter: &LocatedNode<'_>, report: &mut Report) {
     apply(exporter, &[PROMETHEUS], "", report);
     let ip = match exporter.child("host") {
         None => otel::listen_ip(otel::PROMETHEUS_HOST),
         Some(at) => at.text(report).and_then(|host| {
             let ip = otel::listen_ip(host);
             if ip.is_none() {
-                let right = "use localhost or an IP address of this machine";
-                report.wrong(&at, format!("{host:?} is no address to listen on"), right);
+                let wrong = format!("invalid host {host:?}: expected localhost or an IP address of this machine");
+                report.wrong(&at, wrong, "correct it, or leave it out");
             }
             ip
         }),
@@ -135,7 +154,7 @@ fn read_prometheus(exporter: &At<'_>, report: &mut Report) {
                 _ => None,
             };
             if port.is_none() {
-                report.wrong(&at, "it is no port", "use a port from 0 to 65535");
+                report.wrong(&at, "invalid port: expected 0 to 65535", "correct it, or leave it out");
             }
             port
         }
@@ -146,7 +165,7 @@ fn read_prometheus(exporter: &At<'_>, report: &mut Report) {
 }
 
 /// The items of a list that a mapping must have.
-fn required_items<'n>(at: &At<'n>, name: &str, report: &mut Report) -> Vec<At<'n>> {
+fn required_items<'n>(at: &LocatedNode<'n>, name: &str, report: &mut Report) -> Vec<LocatedNode<'n>> {
     if let Some(list) = at.child(name) {
         return list.items(report);
     }

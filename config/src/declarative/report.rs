@@ -7,6 +7,8 @@ use figment::value::Value;
 use super::node::{Node, NodeValue};
 use super::substitution::{Invalid, VARIABLE};
 use crate::error::{Problem, nearest};
+use crate::otel;
+use crate::units::parse_duration;
 
 /// One setting of the file.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(super) struct Report {
     pub(super) allows_unknown: bool,
     /// Settings; of two with the same key the later one wins.
     pub(super) settings: Vec<Setting>,
+    /// Limits of whole exports, each with the key of a request's timeout.
+    export_limits: Vec<Setting>,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
     /// Names of headers whose values stand in the file itself.
@@ -36,13 +40,45 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(file: &Path) -> Self {
-        let (settings, problems, warnings, literal_headers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { file: file.display().to_string(), allows_unknown: false, settings, problems, warnings, literal_headers }
+        Self {
+            file: file.display().to_string(),
+            allows_unknown: false,
+            settings: Vec::new(),
+            export_limits: Vec::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            literal_headers: Vec::new(),
+        }
     }
 
-    pub(super) fn set(&mut self, at: &At<'_>, key: impl Into<String>, value: impl Into<Value>) {
-        let origin = format!("{}:{}: {}", self.file, at.node.line, at.path);
-        self.settings.push(Setting { origin, key: key.into(), value: value.into() });
+    pub(super) fn set(&mut self, at: &LocatedNode<'_>, key: impl Into<String>, value: impl Into<Value>) {
+        let setting = self.setting(at, key.into(), value.into());
+        self.settings.push(setting);
+    }
+
+    fn setting(&self, at: &LocatedNode<'_>, key: String, value: Value) -> Setting {
+        Setting { origin: format!("{}:{}: {}", self.file, at.node.line, at.path), key, value }
+    }
+
+    /// Adds the limit of a whole export, for [`Self::apply_export_limits`].
+    pub(super) fn limit_export(&mut self, at: &LocatedNode<'_>, key: &str, value: Value) {
+        let limit = self.setting(at, key.to_owned(), value);
+        self.export_limits.push(limit);
+    }
+
+    /// Sets the limits of whole exports that are shorter than the timeouts of requests. From the index `own` on, the
+    /// settings are those of `distribution.eyepiece`, which win over limits.
+    pub(super) fn apply_export_limits(&mut self, own: usize) {
+        for limit in std::mem::take(&mut self.export_limits) {
+            let is_own = self.settings.iter().skip(own).any(|setting| setting.key == limit.key);
+            let request = otel::request_timeout(&limit.key, |key| {
+                self.settings.iter().rev().find(|setting| setting.key == key)?.value.as_str()
+            });
+            let limit_time = limit.value.as_str().and_then(|text| parse_duration(text).ok());
+            if !is_own && limit_time.is_some_and(|limit_time| limit_time < request) {
+                self.settings.push(limit);
+            }
+        }
     }
 
     /// Adds a setting that holds because the file lacks a node.
@@ -51,7 +87,7 @@ impl Report {
         self.settings.push(Setting { origin, key: key.to_owned(), value: value.into() });
     }
 
-    pub(super) fn wrong(&mut self, at: &At<'_>, wrong: impl Into<String>, right: impl Into<String>) {
+    pub(super) fn wrong(&mut self, at: &LocatedNode<'_>, wrong: impl Into<String>, right: impl Into<String>) {
         self.wrong_at(at.path.clone(), at.node.line, wrong, right);
     }
 
@@ -65,7 +101,7 @@ impl Report {
         self.wrong_at(path, line, invalid.wrong, invalid.right);
     }
 
-    pub(super) fn warn(&mut self, at: &At<'_>, wrong: impl Into<String>, right: impl Into<String>) {
+    pub(super) fn warn(&mut self, at: &LocatedNode<'_>, wrong: impl Into<String>, right: impl Into<String>) {
         let origin = format!("{}:{}", self.file, at.node.line);
         self.warnings.push(Problem { key: at.path.clone(), origin, wrong: wrong.into(), right: right.into() });
     }
@@ -83,12 +119,12 @@ impl Report {
     }
 
     /// Warns of a node of the schema that has no effect.
-    pub(super) fn unsupported(&mut self, at: &At<'_>) {
+    pub(super) fn unsupported(&mut self, at: &LocatedNode<'_>) {
         self.warn(at, "not supported, it is ignored", "leave it out");
     }
 
     /// Reports a node that the schema does not have at this place.
-    pub(super) fn unknown(&mut self, at: &At<'_>, known: &[&str]) {
+    pub(super) fn unknown(&mut self, at: &LocatedNode<'_>, known: &[&str]) {
         let name = at.path.rsplit('.').next().unwrap_or_default();
         let right = match nearest(name, known.iter().copied()) {
             Some(near) => format!("did you mean {near}?"),
@@ -105,13 +141,13 @@ impl Report {
 
 /// A node at its path.
 #[derive(Clone, Debug)]
-pub(super) struct At<'n> {
+pub(super) struct LocatedNode<'n> {
     /// Names with dots between them, and indexes of lists: `logger_provider.processors[0].batch`.
     pub(super) path: String,
     pub(super) node: &'n Node,
 }
 
-impl<'n> At<'n> {
+impl<'n> LocatedNode<'n> {
     pub(super) const fn root(node: &'n Node) -> Self {
         Self { path: String::new(), node }
     }
@@ -125,7 +161,7 @@ impl<'n> At<'n> {
         let path = self.path.clone();
         entries.into_iter().flatten().map(move |(name, node)| {
             let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-            (name.as_str(), At { path, node })
+            (name.as_str(), LocatedNode { path, node })
         })
     }
 
@@ -144,7 +180,7 @@ impl<'n> At<'n> {
         match &self.node.value {
             NodeValue::List(items) if !items.is_empty() => {
                 let items = items.iter().enumerate();
-                items.map(|(index, node)| At { path: format!("{}[{index}]", self.path), node }).collect()
+                items.map(|(index, node)| LocatedNode { path: format!("{}[{index}]", self.path), node }).collect()
             }
             NodeValue::List(_) => {
                 report.wrong(self, "the list is empty", "add an item, or leave the node out");

@@ -1,68 +1,47 @@
 //! Reads `resource`: the attributes of everything that is exported.
 
-use std::collections::BTreeMap;
-
 use super::apply::apply;
 use super::node::{Node, NodeValue};
-use super::pairs;
-use super::report::{At, Report};
+use super::pairs::{self, Pair, PairKind};
+use super::report::{LocatedNode, Report};
 use super::substitution::Environment;
 use super::table::{ATTRIBUTE, RESOURCE};
-use crate::convert;
 
 const SERVICE_NAME: &str = "service.name";
 
 /// The types of attributes.
 const TYPES: [&str; 8] = ["string", "bool", "int", "double", "string_array", "bool_array", "int_array", "double_array"];
 
+/// The attributes of the resource.
+const ATTRIBUTES: PairKind = PairKind { node: "attributes", rows: ATTRIBUTE, text: typed_value, name: attribute_name };
+
 /// Reads the resource: its attributes precede those of the list, and these the name that a detector finds.
-pub(super) fn read(at: &At<'_>, environment: &mut Environment<'_>, report: &mut Report) {
+pub(super) fn read(at: &LocatedNode<'_>, environment: &mut Environment<'_>, report: &mut Report) {
     apply(at, &[RESOURCE], "", report);
     let detection = at.child("detection/development");
     if let Some(detectors) = detection.and_then(|detection| detection.child("detectors")) {
         read_detectors(&detectors, environment, report);
     }
-    let (list, entries) = (at.child("attributes_list"), at.child("attributes"));
-    let mut attributes = BTreeMap::new();
-    if let Some(list) = &list
-        && let Some(text) = list.text(report)
-    {
-        match convert::pairs(text) {
-            Ok(pairs) => {
-                for (name, value) in pairs {
-                    add(list, &name, value, &mut attributes, report);
-                }
-            }
-            Err(wrong) => report.wrong(list, wrong, pairs::FORM),
-        }
-    }
-    let items = entries.as_ref().map(|entries| entries.items(report)).unwrap_or_default();
-    for item in items {
-        if let Some((name, value)) = pairs::entry(&item, ATTRIBUTE, report)
-            && let Some(text) = typed_value(&item, &value, report)
-        {
-            add(&value, name, text, &mut attributes, report);
-        }
-    }
-    if let Some(at) = entries.or(list).filter(|_| !attributes.is_empty()) {
-        report.set(&at, "otlp.resource_attributes", pairs::encode(&attributes));
-    }
+    pairs::read(at, &ATTRIBUTES, "otlp.resource_attributes", report);
 }
 
-/// Adds an attribute; `service.name` has a key of its own.
-fn add(at: &At<'_>, name: &str, value: String, attributes: &mut BTreeMap<String, String>, report: &mut Report) {
+/// The name of an attribute; `service.name` has a key of its own.
+fn attribute_name(attribute: &Pair<'_>, report: &mut Report) -> Option<String> {
+    let Pair { at, name, value, .. } = *attribute;
     if name == SERVICE_NAME {
         report.set(at, "otlp.service_name", value);
-    } else if name.trim() != name || name.is_empty() || name.contains(['=', ',']) {
+        return None;
+    }
+    if name.trim() != name || name.is_empty() || name.contains(['=', ',']) {
         let right = "use a name without =, commas and white space around it";
         report.wrong(at, format!("{name:?} is not supported as a name of an attribute"), right);
-    } else {
-        attributes.insert(name.to_owned(), value);
+        return None;
     }
+    Some(name.to_owned())
 }
 
 /// The text of a value that has the attribute's type; `None` if it has another one.
-fn typed_value(item: &At<'_>, value: &At<'_>, report: &mut Report) -> Option<String> {
+fn typed_value(item: &LocatedNode<'_>, value: &LocatedNode<'_>, report: &mut Report) -> Option<String> {
     let given = match item.child("type") {
         None => TYPES[0],
         Some(at) => {
@@ -104,7 +83,7 @@ fn scalar(kind: &str, node: &Node) -> Option<String> {
 }
 
 /// Reads the detectors. What those of the host, the container and the service find is exported in any case.
-fn read_detectors(at: &At<'_>, environment: &mut Environment<'_>, report: &mut Report) {
+fn read_detectors(at: &LocatedNode<'_>, environment: &mut Environment<'_>, report: &mut Report) {
     for item in at.items(report) {
         let Some((name, detector)) = item.only_entry(report) else { continue };
         match name {

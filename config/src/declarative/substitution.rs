@@ -52,6 +52,7 @@ pub(super) struct Invalid {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Substituted {
     pub(super) text: String,
+    /// Whether one of its references has no default: a default stands in the file as any other text.
     pub(super) has_variable: bool,
 }
 
@@ -84,8 +85,9 @@ fn replace(
         if content.is_empty() {
             output.text.push_str("${}");
         } else {
-            output.text.push_str(resolve(content, environment)?);
-            output.has_variable = true;
+            let (value, has_default) = resolve(content, environment)?;
+            output.text.push_str(value);
+            output.has_variable |= !has_default;
         }
         if output.text.len() > most {
             return Err(Invalid {
@@ -99,13 +101,13 @@ fn replace(
     Ok(())
 }
 
-/// The value that a reference stands for.
-fn resolve<'t, 'e: 't>(content: &'t str, environment: &mut Environment<'e>) -> Result<&'t str, Invalid> {
+/// The value that a reference stands for, and whether it has a default.
+fn resolve<'t, 'e: 't>(content: &'t str, environment: &mut Environment<'e>) -> Result<(&'t str, bool), Invalid> {
     let Some((name, default)) = parse(content).or_else(|| content.strip_prefix("env:").and_then(parse)) else {
         return Err(Invalid { wrong: "it has an invalid reference to a variable".to_owned(), right: FORM });
     };
     let value = environment.value(name)?;
-    Ok(if value.is_empty() { default } else { value })
+    Ok((if value.is_empty() { default } else { value }, !default.is_empty()))
 }
 
 /// Parses `NAME` and `NAME:-default`.

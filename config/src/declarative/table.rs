@@ -1,9 +1,10 @@
 //! The table of nodes: what each of them sets, and which have no effect here.
 //!
-//! The names are those of OpenTelemetry's configuration schema 1.1, and of 1.0 where they differ.
+//! The names are those of OpenTelemetry's configuration schema 1.1, of 1.0 where they differ, and three that the schema
+//! got after 1.1: `attribute_value_depth_limit`, `max_request_size` and `max_response_size`.
 
-use self::Effect::{Only, Read, Sets, Unsupported};
-use self::Form::{AbsolutePath, Interval, Number, Timeout, Words};
+use self::Effect::{LimitsExport, Only, Read, Sets, Unsupported};
+use self::Form::{AbsolutePath, Delay, Interval, Number, Timeout, Words};
 
 /// The newest version whose nodes are in the table, as major and minor number.
 pub(super) const VERSION: (u32, u32) = (1, 1);
@@ -21,6 +22,8 @@ pub(super) struct Row {
 pub(super) enum Effect {
     /// It sets this key: a whole path, or in an exporter one below its signal's table.
     Sets(&'static str, Form),
+    /// It limits a whole export, in milliseconds. The key is the timeout of a request: the shorter of the two holds.
+    LimitsExport(&'static str),
     /// Only these values are supported: they are what this program does in any case.
     Only(&'static [&'static str]),
     /// None; it is named in a warning.
@@ -34,8 +37,10 @@ pub(super) enum Effect {
 pub(super) enum Form {
     /// A whole number, which the table of keys checks.
     Number,
-    /// Milliseconds between two actions.
+    /// Milliseconds between two actions, above 0.
     Interval,
+    /// Milliseconds of a pause; 0 is none.
+    Delay,
     /// Milliseconds until something is given up; 0 is no limit.
     Timeout,
     /// The absolute path of a file.
@@ -128,8 +133,8 @@ pub(super) const SIMPLE_PROCESSOR: &[Row] = &[row("exporter", Read)];
 
 /// Nodes of a processor of log records with a queue.
 pub(super) const BATCH_PROCESSOR: &[Row] = &[
-    row("schedule_delay", Sets("otlp.logs.delay", Interval)),
-    row("export_timeout", Sets("otlp.logs.timeout", Timeout)),
+    row("schedule_delay", Sets("otlp.logs.delay", Delay)),
+    row("export_timeout", LimitsExport("otlp.logs.timeout")),
     row("max_queue_size", Sets("otlp.logs.queue_records", Number)),
     row("max_export_batch_size", Sets("otlp.logs.batch_records", Number)),
     row("exporter", Read),
@@ -147,7 +152,7 @@ pub(super) const METER_PROVIDER: &[Row] = &[
 /// Nodes of a reader that sends metrics.
 pub(super) const PERIODIC_READER: &[Row] = &[
     row("interval", Sets("otlp.metrics.interval", Interval)),
-    row("timeout", Sets("otlp.metrics.timeout", Timeout)),
+    row("timeout", LimitsExport("otlp.metrics.timeout")),
     row("max_export_batch_size/development", Unsupported),
     row("exporter", Read),
 ];
@@ -197,6 +202,12 @@ pub(super) const METRIC_EXPORTER: &[Row] = &[
     row("default_histogram_aggregation", Only(&["explicit_bucket_histogram"])),
 ];
 
+/// Nodes of an exporter that prints metrics, which it does cumulatively.
+pub(super) const METRIC_CONSOLE: &[Row] = &[
+    row("temporality_preference", Only(&["cumulative"])),
+    row("default_histogram_aggregation", Only(&["explicit_bucket_histogram"])),
+];
+
 /// Nodes of the exporter for Prometheus.
 pub(super) const PROMETHEUS: &[Row] = &[
     row("host", Read),
@@ -228,7 +239,7 @@ mod tests {
             ("otlp.metrics.", METRIC_EXPORTER),
         ] {
             for row in rows {
-                if let Effect::Sets(key, _) = row.effect {
+                if let Effect::Sets(key, _) | Effect::LimitsExport(key) = row.effect {
                     assert!(keys::find(&format!("{prefix}{key}")).is_some(), "{prefix}{key}");
                 }
             }

@@ -9,10 +9,10 @@ use super::report::Report;
 use super::substitution::{Environment, substitute};
 
 /// Lists and mappings within each other; the schema has fewer than twenty.
-const MOST_DEPTH: usize = 64;
+const MAX_DEPTH: usize = 64;
 
 /// Bytes of all texts once aliases and variables are replaced, and [`NODE_BYTES`] of each node.
-const MOST_BYTES: usize = 1 << 20;
+const MAX_TREE_BYTES: usize = 1 << 20;
 
 /// About the memory of a node without its text.
 const NODE_BYTES: usize = 64;
@@ -25,7 +25,7 @@ pub(super) fn parse(text: &str, environment: &mut Environment<'_>, report: &mut 
     let mut options = Options::default();
     options.set_emit_comments(false);
     let (open, anchors) = (Vec::new(), BTreeMap::new());
-    let mut builder = Builder { environment, report, open, anchors, root: None, room: MOST_BYTES };
+    let mut builder = Builder { environment, report, open, anchors, root: None, bytes_left: MAX_TREE_BYTES };
     for next in Parser::new_from_str_with_options(text, options) {
         let (event, span) = next.map_err(|error| {
             let marker = error.marker();
@@ -47,7 +47,7 @@ struct Builder<'b, 'e> {
     anchors: BTreeMap<usize, Node>,
     root: Option<Node>,
     /// Bytes that are left.
-    room: usize,
+    bytes_left: usize,
 }
 
 /// A list or mapping that is not complete.
@@ -97,7 +97,7 @@ impl Builder<'_, '_> {
     }
 
     fn scalar(&mut self, text: &str, is_text: bool, anchor: usize, line: usize) -> Result<(), String> {
-        let (text, has_variable) = match substitute(text, self.environment, self.room) {
+        let (text, has_variable) = match substitute(text, self.environment, self.bytes_left) {
             Ok(substituted) => (substituted.text, substituted.has_variable),
             Err(invalid) => {
                 let path = self.path();
@@ -159,8 +159,8 @@ impl Builder<'_, '_> {
     }
 
     fn charge(&mut self, bytes: usize) -> Result<(), String> {
-        let room = self.room.checked_sub(bytes);
-        self.room = room.ok_or_else(|| "with its aliases and variables it is too large".to_owned())?;
+        let bytes_left = self.bytes_left.checked_sub(bytes);
+        self.bytes_left = bytes_left.ok_or_else(|| "with its aliases and variables it is too large".to_owned())?;
         Ok(())
     }
 
@@ -198,7 +198,7 @@ fn unknown_tag() -> String {
 }
 
 fn check_depth(depth: usize) -> Result<(), String> {
-    if depth > MOST_DEPTH { Err(format!("it has more than {MOST_DEPTH} levels")) } else { Ok(()) }
+    if depth > MAX_DEPTH { Err(format!("it has more than {MAX_DEPTH} levels")) } else { Ok(()) }
 }
 
 /// Bytes of a node and what is below it.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::variables::{Variables, get, problem};
+use super::variables::{Variables, flag, get, problem};
 use crate::error::Problem;
 
 /// The defaults of `OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT`, by the specification.
@@ -33,8 +33,8 @@ pub(super) fn settings<'a>(
             warnings.push(problem(name, "the variable is not supported and ignored", "unset it"));
         }
     }
-    if let Some((name, _)) = get(variables, "OTEL_SDK_DISABLED").filter(|(_, value)| value.eq_ignore_ascii_case("true"))
-    {
+    let is_disabled = flag(variables, "OTEL_SDK_DISABLED", warnings) == Some(true);
+    if let Some((name, _)) = get(variables, "OTEL_SDK_DISABLED").filter(|_| is_disabled) {
         settings.extend(["otlp.metrics.enabled", "otlp.logs.enabled"].map(|path| (name, path, "false".to_owned())));
         return;
     }

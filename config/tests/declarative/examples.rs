@@ -112,7 +112,7 @@ fn kitchen_sink_names_unsupported_nodes() {
         below("meter_provider.", &["exemplar_filter", "meter_configurator/development"]),
         below(
             "meter_provider.readers[0].pull.",
-            &["exporter.prometheus/development.resource_constant_labels", "producers"],
+            &["cardinality_limits.default", "exporter.prometheus/development.resource_constant_labels", "producers"],
         ),
         below(
             "meter_provider.readers[1].periodic.cardinality_limits.",

@@ -4,6 +4,8 @@ mod examples;
 mod mistakes;
 mod nodes;
 mod precedence;
+#[path = "../support/setting.rs"]
+mod setting;
 #[path = "../support/mod.rs"]
 mod support;
 mod unsupported;

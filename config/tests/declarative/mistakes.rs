@@ -103,7 +103,19 @@ fn every_mistake_names_its_node() {
         ),
         (
             grpc("headers: [{name: a b, value: s3cret}]"),
-            exporter("otlp_grpc.headers[0].value", "\"a b\" is no header name; use letters, digits and -"),
+            exporter("otlp_grpc.headers[0].value", "it has no header name; use letters, digits and -"),
+        ),
+        (
+            grpc("headers: [{name: Basic s3cret==, value: a}]"),
+            exporter("otlp_grpc.headers[0].value", "it has no header name; use letters, digits and -"),
+        ),
+        (
+            grpc("headers_list: \"a=b,Basic s3cret==\""),
+            exporter("otlp_grpc.headers_list", "entry 2 has no header name; use letters, digits and -"),
+        ),
+        (
+            grpc("tls.ca_file: /ca.pem"),
+            exporter("otlp_grpc.tls.ca_file", "no such node; known here: compression, endpoint, headers, "),
         ),
         (
             grpc("headers: [{name: a, value: 53637}]"),
@@ -122,6 +134,13 @@ fn every_mistake_names_its_node() {
         ),
         (logs("console: {pretty: true}", ""), exporter("console.pretty", "no such node; leave it out")),
         (
+            metrics("otlp_grpc: ", "interval: 0"),
+            at(
+                "meter_provider.readers[0].periodic.interval",
+                "it is not above 0; use a whole number of milliseconds above 0",
+            ),
+        ),
+        (
             metrics("otlp_grpc: ", "intervall: 5"),
             at("meter_provider.readers[0].periodic.intervall", "no such node; did you mean interval?"),
         ),
@@ -129,14 +148,14 @@ fn every_mistake_names_its_node() {
             pull("host: collector"),
             at(
                 "meter_provider.readers[0].pull.exporter.prometheus/development.host",
-                "\"collector\" is no address to listen on; use localhost or an IP address of this machine",
+                "invalid host \"collector\": expected localhost or an IP address of this machine; correct it, or leave it out",
             ),
         ),
         (
             pull("port: 70000"),
             at(
                 "meter_provider.readers[0].pull.exporter.prometheus/development.port",
-                "it is no port; use a port from 0 to 65535",
+                "invalid port: expected 0 to 65535; correct it, or leave it out",
             ),
         ),
         (
@@ -174,6 +193,16 @@ fn every_mistake_names_its_node() {
                 .to_owned(),
         ),
         (
+            own("{datapath: {intervl: , interval: , interfaces: }, otlp: {headers.a: , headers: {b: }}}"),
+            "datapath.intervl (from FILE:2: distribution.eyepiece.datapath.intervl): no such key; did you mean \
+             datapath.interval?"
+                .to_owned(),
+        ),
+        (
+            own(&format!("{{{}: {{a: 1, b: {{c: 2}}}}}}", "x".repeat(100))),
+            format!("{0} (from FILE:2: distribution.eyepiece.{0}): no such key; ", "x".repeat(100)),
+        ),
+        (
             own("{otlp: 5}"),
             "otlp (from FILE:2: distribution.eyepiece.otlp): it is a table of keys, not a value; ".to_owned(),
         ),
@@ -204,7 +233,7 @@ fn invalid_file_is_rejected() {
         ("- a", file(&format!("has no nodes: it is a list; {FORMAT}"))),
         ("disabled: true", file(&format!("has no node file_format; {FORMAT}"))),
         ("file_format: 1", format("it is a whole number")),
-        ("file_format: latest", format("\"latest\" is no version")),
+        ("file_format: latest", format("invalid version \"latest\": expected major.minor")),
         ("file_format: \"0.4\"", format("the version \"0.4\" is not supported")),
         ("file_format: \"2.0\"", format("the version \"2.0\" is not supported")),
     ] {

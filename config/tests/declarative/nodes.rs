@@ -2,21 +2,10 @@
 
 use std::time::Duration;
 
-use eyepiece_config::{Compression, Protocol, Settings, Signal};
-use figment::value::Value;
+use eyepiece_config::{Compression, Protocol, Signal};
 
+use crate::setting::text;
 use crate::{Read, logs, metrics, pull, read};
-
-/// A setting as text.
-fn text(settings: &Settings, key: &str) -> String {
-    let settings = Value::serialize(settings).expect("settings");
-    match settings.find_ref(key).unwrap_or_else(|| panic!("no {key}")) {
-        Value::String(_, text) => text.clone(),
-        Value::Bool(_, flag) => flag.to_string(),
-        Value::Num(_, number) => number.to_u128().expect("a whole number").to_string(),
-        other => panic!("{key}: {other:?}"),
-    }
-}
 
 #[test]
 fn nodes_set_keys() {
@@ -30,7 +19,15 @@ fn nodes_set_keys() {
         (logs(grpc, "schedule_delay: 50"), "otlp.logs.delay", "50ms", "processors[0].batch.schedule_delay"),
         (logs(grpc, "schedule_delay: 0"), "otlp.logs.delay", "1ms", "batch.schedule_delay"),
         (logs(grpc, "export_timeout: 7"), "otlp.logs.timeout", "7ms", "batch.export_timeout"),
-        (logs(grpc, "export_timeout: 0"), "otlp.logs.timeout", "24d20h31m23s647ms", "batch.export_timeout"),
+        (logs("otlp_grpc: {timeout: 9}", "export_timeout: 7"), "otlp.logs.timeout", "7ms", "batch.export_timeout"),
+        (logs("otlp_grpc: {timeout: 7}", "export_timeout: 9"), "otlp.logs.timeout", "7ms", "otlp_grpc.timeout"),
+        (logs("otlp_grpc: {timeout: 0}", "export_timeout: 9"), "otlp.logs.timeout", "9ms", "batch.export_timeout"),
+        (
+            logs("otlp_grpc: {timeout: 0}", "export_timeout: 0"),
+            "otlp.logs.timeout",
+            "24d20h31m23s647ms",
+            "otlp_grpc.timeout",
+        ),
         (logs(grpc, "max_queue_size: 100000"), "otlp.logs.queue_records", "100000", "batch.max_queue_size"),
         (logs(grpc, "max_queue_size: 2048"), "otlp.logs.batch_records", "2048", "batch.max_queue_size"),
         (
@@ -40,7 +37,7 @@ fn nodes_set_keys() {
             "batch.max_export_batch_size",
         ),
         (metrics(grpc, "interval: 60000"), "otlp.metrics.interval", "1m", "readers[0].periodic.interval"),
-        (metrics(grpc, "timeout: 30000"), "otlp.metrics.timeout", "30s", "readers[0].periodic.timeout"),
+        (metrics(grpc, "timeout: 3000"), "otlp.metrics.timeout", "3s", "readers[0].periodic.timeout"),
         (
             metrics(grpc, "cardinality_limits: {default: 2000}"),
             "metrics.max_series",
@@ -161,10 +158,27 @@ fn exporter_has_headers_and_files() {
         let export = loaded.settings.otlp.export(signal);
         let headers: Vec<_> = export.headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
         assert_eq!(headers, [("a", "b c"), ("api-key", "a=b, c")]);
-        assert_eq!((export.compression, export.timeout), (Compression::Gzip, Duration::from_millis(1500)));
+        assert_eq!((export.compression, export.timeout), (Compression::Gzip, Duration::from_millis(9)));
         let files = [export.tls.ca, export.tls.cert, export.tls.key];
         let files = files.map(|file| file.expect("a file").display().to_string());
         assert_eq!(files, ["/ca.pem", "/cert.pem", "/key.pem"]);
+    }
+}
+
+#[test]
+fn longer_export_limit_has_no_effect() {
+    let own = |timeout: &str| format!("distribution: {{eyepiece: {{otlp: {{{timeout}}}}}}}");
+    for (fields, own, milliseconds) in [
+        ("export_timeout: 30000", String::new(), 10_000),
+        ("export_timeout: 0", String::new(), 10_000),
+        ("export_timeout: 30000", own("timeout: 20s"), 20_000),
+        ("export_timeout: 15000", own("timeout: 20s"), 15_000),
+        // Our own settings win over the nodes.
+        ("export_timeout: 7", own("logs: {timeout: 20s}"), 20_000),
+    ] {
+        let Read { loaded, warnings } = read(&format!("{}\n{own}", logs("otlp_grpc: ", fields)));
+        let timeout = loaded.settings.otlp.export(Signal::Logs).timeout;
+        assert_eq!((timeout, warnings), (Duration::from_millis(milliseconds), Vec::new()), "{fields} {own}");
     }
 }
 

@@ -66,6 +66,15 @@ fn ignored_nodes_are_named() {
                 "explicit_bucket_histogram",
             ),
         ),
+        (
+            metrics("console: {temporality_preference: delta}", ""),
+            only(
+                "meter_provider.readers[0].periodic.exporter.console.temporality_preference",
+                "delta",
+                "cumulative",
+            ),
+        ),
+        (metrics("console: {temporality_preference: cumulative}", ""), vec![]),
         (provider("views: []"), ignored("meter_provider.views")),
         (
             provider("exemplar_filter: always_on"),
@@ -128,6 +137,30 @@ fn second_reader_is_named() {
     let settings = loaded.settings;
     assert!(settings.otlp.metrics.enabled && settings.otlp.metrics.table);
     assert_eq!(settings.prometheus.listen.map(|address| address.port()), Some(1));
+}
+
+#[test]
+fn greater_cardinality_limit_is_used() {
+    let pull = |limit: u32| {
+        format!("{{pull: {{exporter: {{prometheus/development: }}, cardinality_limits: {{default: {limit}}}}}}}")
+    };
+    let periodic =
+        |limit: u32| format!("{{periodic: {{exporter: {{otlp_grpc: }}, cardinality_limits: {{default: {limit}}}}}}}");
+    let warning = |node: &str| {
+        format!(
+            "meter_provider.readers[{node}.cardinality_limits.default (from FILE:2): both readers have one limit, the \
+             greater one of 9 is used; set the same limit in both readers"
+        )
+    };
+    for (readers, expected) in [
+        ([pull(9), periodic(9)], vec![]),
+        ([pull(9), periodic(8)], vec![warning("1].periodic")]),
+        ([pull(8), periodic(9)], vec![warning("0].pull")]),
+        ([periodic(9), pull(8)], vec![warning("1].pull")]),
+    ] {
+        let Read { loaded, warnings } = read(&format!("meter_provider: {{readers: [{}]}}", readers.join(", ")));
+        assert_eq!((loaded.settings.metrics.max_series, warnings), (9, expected), "{readers:?}");
+    }
 }
 
 #[test]

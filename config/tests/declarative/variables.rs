@@ -1,10 +1,12 @@
 //! Variables: those that the file refers to, and those that it replaces.
 
+use std::ffi::OsString;
 use std::fs::{Permissions, set_permissions};
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use eyepiece_config::{LogLevel, Signal};
+use eyepiece_config::{LogLevel, Signal, Sources, load};
 
 use crate::support::{file, ok};
 use crate::try_read;
@@ -102,12 +104,16 @@ fn readable_file_with_secret_header_warns() {
     for (nodes, is_warned) in [
         (exporter("headers: [{name: Authorization, value: Bearer x}]"), true),
         (exporter("headers: [{name: authorization, value: \"${TOKEN}\"}]"), false),
+        (exporter("headers: [{name: authorization, value: \"${NONE:-Bearer s3cret}\"}]"), true),
+        (exporter("headers: [{name: authorization, value: \"${TOKEN:-Bearer s3cret}\"}]"), true),
+        (exporter("headers: [{name: authorization, value: \"${SCHEME:-Bearer} ${TOKEN}\"}]"), false),
         (exporter("headers: [{name: x-scope-orgid, value: tenant}]"), false),
         (exporter("headers_list: x-api-key=x"), true),
         (exporter("headers_list: \"${TOKEN}\""), false),
         (own("{authorization: Bearer x}"), true),
         (own("x-api-key=x"), true),
         (own("{authorization: \"${TOKEN}\"}"), false),
+        (own("{authorization: \"${NONE:-Bearer s3cret}\"}"), true),
     ] {
         let file = file(&format!("{HEAD}{nodes}"));
         set_permissions(file.path(), Permissions::from_mode(0o644)).expect("our own file");
@@ -116,5 +122,18 @@ fn readable_file_with_secret_header_warns() {
         let start = format!("{}: every user of this machine can read the file", file.path().display());
         let found = loaded.warnings.iter().filter(|warning| warning.to_string().starts_with(&start)).count();
         assert_eq!(found, usize::from(is_warned), "{nodes}: {:?}", loaded.warnings);
+    }
+}
+
+#[test]
+fn file_replaces_variable_without_utf8() {
+    let yaml = file(&format!("{HEAD}disabled: true\n"));
+    let variable = |name: &str| (OsString::from(name), OsString::from_vec(vec![0xff]));
+    let opentelemetry = (OsString::from("OTEL_CONFIG_FILE"), OsString::from(yaml.path()));
+    let env = vec![variable("OTEL_SERVICE_NAME"), opentelemetry.clone()];
+    let warnings = load(&Sources { env, ..Sources::default() }).expect("a good file").warnings;
+    assert!(warnings.len() == 1 && warnings[0].wrong.ends_with(": OTEL_SERVICE_NAME"), "{warnings:?}");
+    for env in [vec![variable("OTEL_SERVICE_NAME")], vec![variable("EYEPIECE_NODE__NAME"), opentelemetry]] {
+        assert!(load(&Sources { env, ..Sources::default() }).is_err());
     }
 }

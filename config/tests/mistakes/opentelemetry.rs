@@ -10,6 +10,7 @@ fn ignored_opentelemetry_variables_are_warned_about() {
     const PLAIN: &str =
         "the endpoint begins with http://, so nothing is encrypted; use an https:// endpoint, or leave it out";
     const PATH: &str = "leave the path out, or set the protocol to http/protobuf";
+    const PAIRS: &str = "use name=value,name=value with values percent-encoded";
     const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
     for (env, message) in [
         (
@@ -42,6 +43,38 @@ fn ignored_opentelemetry_variables_are_warned_about() {
             "OTEL_BLRP_MAX_QUEUE_SIZE=-1",
             "OTEL_BLRP_MAX_QUEUE_SIZE: \"-1\" is no number of log records, the variable is ignored; use a whole number above \
              0"
+                .to_owned(),
+        ),
+        (
+            "OTEL_BLRP_MAX_QUEUE_SIZE=99999999",
+            "otlp.logs.queue_records (from OTEL_BLRP_MAX_QUEUE_SIZE): 99999999 is too large, the variable is ignored; use a \
+             whole number from 1 to 16777216"
+                .to_owned(),
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TIMEOUT=18446744073709551615",
+            format!(
+                "OTEL_EXPORTER_OTLP_TIMEOUT: \"18446744073709551615\" is no number of milliseconds, the variable is ignored; \
+                 {TIME}"
+            ),
+        ),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES=a=b,c",
+            format!("OTEL_RESOURCE_ATTRIBUTES: entry 2 has no name=value form, the variable is ignored; {PAIRS}"),
+        ),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES=a=b,c=%",
+            format!(
+                "OTEL_RESOURCE_ATTRIBUTES: the value of entry 2 is not percent-encoded UTF-8, the variable is ignored; {PAIRS}"
+            ),
+        ),
+        (
+            "OTEL_SDK_DISABLED=1",
+            "OTEL_SDK_DISABLED: \"1\" is neither true nor false, it counts as false; use true or false".to_owned(),
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_LOGS_INSECURE=yes",
+            "OTEL_EXPORTER_OTLP_LOGS_INSECURE: \"yes\" is neither true nor false, it counts as false; use true or false"
                 .to_owned(),
         ),
         (
@@ -91,6 +124,7 @@ fn ignored_opentelemetry_variables_are_warned_about() {
         let loaded = ok("", &[env], &[]);
         let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
         assert_eq!(warnings, [message], "{env}");
+        assert!(loaded.settings.otlp.resource_attributes.is_empty(), "{env}");
         let (logs, metrics) = (loaded.settings.otlp.export(Signal::Logs), loaded.settings.otlp.export(Signal::Metrics));
         let host = if env.contains("ENDPOINT") { "c" } else { "localhost" };
         assert_eq!((logs.endpoint, metrics.tls.ca), (format!("http://{host}:4317"), None), "{env}");
@@ -99,6 +133,8 @@ fn ignored_opentelemetry_variables_are_warned_about() {
         &format!("{TEMPORALITY}=Cumulative"),
         "OTEL_EXPORTER_OTLP_COMPRESSION=GZIP",
         "OTEL_EXPORTER_OTLP_PROTOCOL=http/json",
+        "OTEL_SDK_DISABLED=False",
+        "OTEL_EXPORTER_OTLP_INSECURE=TRUE",
     ];
     let loaded = ok("", &silent, &["otlp.protocol=grpc"]);
     assert_eq!((loaded.warnings, loaded.settings.otlp.compression), (Vec::new(), Compression::Gzip));

@@ -3,7 +3,7 @@
 use figment::value::Value;
 
 use super::node::NodeValue;
-use super::report::{At, Report};
+use super::report::{LocatedNode, Report};
 use crate::check::secrets;
 use crate::keys;
 
@@ -11,10 +11,10 @@ use crate::keys;
 const NAME: &str = "eyepiece";
 
 /// The most settings of a file; there are fewer than 200 keys.
-const MOST_SETTINGS: usize = 1000;
+const MAX_SETTINGS: usize = 1000;
 
 /// Reads all keys; the check of the settings reports unknown ones.
-pub(super) fn read(distribution: &At<'_>, report: &mut Report) {
+pub(super) fn read(distribution: &LocatedNode<'_>, report: &mut Report) {
     if distribution.is_mapping(report)
         && let Some(at) = distribution.child(NAME)
         && at.is_mapping(report)
@@ -22,32 +22,39 @@ pub(super) fn read(distribution: &At<'_>, report: &mut Report) {
         for (name, child) in at.entries() {
             read_key(name, &child, report);
         }
-        if report.settings.len() > MOST_SETTINGS {
-            let wrong = format!("it has more than {MOST_SETTINGS} settings");
+        if report.settings.len() > MAX_SETTINGS {
+            let wrong = format!("it has more than {MAX_SETTINGS} settings");
             report.wrong(&at, wrong, "see `eyepiece config reference` for the keys");
         }
     }
 }
 
-fn read_key(key: &str, at: &At<'_>, report: &mut Report) {
+/// Reads a key, or the keys of a table.
+fn read_key(key: &str, at: &LocatedNode<'_>, report: &mut Report) {
+    let is_known = keys::find(key).is_some() || keys::map_entry(key).is_some();
+    // Longer paths have no keys below them. Without this limit, a few long names in each other make much work.
+    let may_be_table = !is_known && keys::KEYS.iter().any(|known| key.len() < known.path.len());
     match &at.node.value {
-        NodeValue::Map(entries) if !entries.is_empty() && keys::find(key).is_none() => {
+        NodeValue::Map(entries) if !entries.is_empty() && may_be_table => {
             for (name, child) in at.entries() {
                 read_key(&format!("{key}.{name}"), &child, report);
             }
         }
-        _ => {
-            let Some(value) = at.node.setting().filter(|_| report.settings.len() <= MOST_SETTINGS) else { return };
+        _ if report.settings.len() > MAX_SETTINGS => {}
+        _ if is_known || keys::is_table(key) => {
+            let Some(value) = at.node.setting() else { return };
             if secrets::HEADERS.contains(&key) {
                 report.literal_headers.extend(literal_names(at, &value));
             }
             report.set(at, key, value);
         }
+        // The check reports the key, whatever its value.
+        _ => report.set(at, key, ""),
     }
 }
 
 /// The names of headers whose values are not those of variables.
-fn literal_names(at: &At<'_>, value: &Value) -> Vec<String> {
+fn literal_names(at: &LocatedNode<'_>, value: &Value) -> Vec<String> {
     match &at.node.value {
         NodeValue::Map(_) => {
             at.entries().filter(|(_, at)| !at.node.has_variable).map(|(name, _)| name.to_owned()).collect()
