@@ -152,12 +152,12 @@ impl Transport for Slow {
 #[tokio::test(start_paused = true)]
 async fn request_in_flight_counts_at_stop() {
     let (sender, receiver) = shutdown::channel();
-    let told = Arc::new(Mutex::new(Vec::new()));
+    let reported = Arc::new(Mutex::new(Vec::new()));
     let task = tokio::spawn({
-        let told = Arc::clone(&told);
+        let reported = Arc::clone(&reported);
         let mut produce = producer();
         let produce = move |accepted: Accepted| {
-            told.lock().unwrap().push(accepted.clone());
+            reported.lock().unwrap().push(accepted.clone());
             produce(accepted)
         };
         let metrics = MetricsSender::new(Slow, &Telemetry::default());
@@ -166,7 +166,7 @@ async fn request_in_flight_counts_at_stop() {
     tokio::time::sleep(Duration::from_secs(11)).await;
     sender.send_replace(Some(Instant::now() + Duration::from_secs(10)));
     task.await.unwrap();
-    assert_eq!(*told.lock().unwrap(), [vec![], vec![0, 1]]);
+    assert_eq!(*reported.lock().unwrap(), [vec![], vec![0, 1]]);
 }
 
 #[derive(Clone)]

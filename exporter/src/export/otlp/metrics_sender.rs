@@ -99,7 +99,7 @@ where
         tokio::select! {
             delay = &mut work => not_before = delay.map_or(earliest, |delay| Instant::now() + delay),
             deadline = shutdown::requested(&mut stop) => {
-                // An answer says what the last round has to include. A request without one is sent again, with the newest
+                // An answer decides what the last round has to include. A request without one is sent again, with the newest
                 // values, for which half of the time remains.
                 let now = Instant::now();
                 drop(timeout_at(now + deadline.saturating_duration_since(now) / 2, work).await);
