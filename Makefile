@@ -1,6 +1,6 @@
 # The few commands of this project; `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo check test bench build decode fuzz
+.PHONY: help demo check test bench build decode metrics fuzz
 
 target := $(or $(CARGO_TARGET_DIR),target)
 seconds := 600
@@ -23,6 +23,10 @@ test: ## set up what is missing, then run every test (as root)
 decode: ## compare a million mutated payloads with what Cilium makes of them
 	tests/setup.sh test
 	EYEPIECE_DECODE_ROWS=1000000 cargo test --locked --package eyepiece-tests --test peers -- --nocapture mutated
+
+metrics: ## compare the metrics of 100,000 flows with those of Cilium's handlers
+	tests/setup.sh test
+	EYEPIECE_METRIC_FLOWS=100000 cargo test --locked --package eyepiece-tests --test peers -- --nocapture metrics
 
 fuzz: ## fuzz every target, each for `seconds` (600)
 	tests/setup.sh ci

@@ -2,7 +2,7 @@
 # Measures everything in one run and prints it: the machine's facts, each bench's figures, the goals at the end.
 #
 #   tests/bench.sh          all benches (as root, for the kernel programs and the memory of a running eyepiece)
-#   tests/bench.sh NAME …   only these: kernel parse enrich count encode hubble filters decode gob pipeline socket observer memory
+#   tests/bench.sh NAME …   only these: kernel parse enrich count encode hubble filters decode gob pipeline series socket observer memory
 #   tests/bench.sh --no-run [NAME …]   builds them only
 #
 # Figures are the best of several rounds, for other work on the machine only adds to them. Ratios are to a baseline of
@@ -19,7 +19,7 @@ if [ "${1:-}" = --no-run ]; then
     shift
 fi
 benches=("$@")
-[ $# -gt 0 ] || benches=(kernel parse enrich count encode hubble filters decode gob pipeline socket observer memory)
+[ $# -gt 0 ] || benches=(kernel parse enrich count encode hubble filters decode gob pipeline series socket observer memory)
 
 # Builds or runs benches of ours, each named by --bench; that of memory only drives a release build, as the end-to-end
 # tests drive a debug build.

@@ -254,6 +254,19 @@ choice! {
 }
 
 choice! {
+    /// What the values of exported sums and histograms are since.
+    Temporality {
+        /// Since the series began.
+        #[default]
+        Cumulative = "cumulative",
+        /// Since the receiver last accepted the series.
+        Delta = "delta",
+        /// Delta, but cumulative for our own sums, which are observed.
+        LowMemory = "lowmemory",
+    }
+}
+
+choice! {
     /// The protocol of the receiver.
     Protocol {
         /// OTLP over gRPC.

@@ -45,6 +45,9 @@ fn single(kind: Kind, value: &Value) -> Result<Value, Fault> {
             _ => Err((found(value), "use true or false".to_owned())),
         },
         Kind::Integer(least, most) => integer(value, least, most),
+        Kind::IntegerOrEmpty(..) if is_empty(value) => Ok(value.clone()),
+        Kind::IntegerOrEmpty(least, most) => integer(value, least, most)
+            .map_err(|(wrong, right)| (wrong, format!("{right}, or an empty text for no limit"))),
         Kind::Factor(most) => factor(value, most),
         Kind::ReleaseOrEmpty => release(value),
         Kind::Size(least, most) => size(value, least, most),
@@ -75,15 +78,16 @@ fn single(kind: Kind, value: &Value) -> Result<Value, Fault> {
     }
 }
 
-/// Parses `name=value,…` with percent-encoded values, as OpenTelemetry's variables. Errors quote no values (secrets).
+/// Parses `name=value,…` with percent-encoded values, as OpenTelemetry's variables. Errors number the entries that are
+/// not empty, and quote none: without its name, a secret with `=` in it looks like a name.
 pub(crate) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     let mut pairs = Vec::new();
-    for (position, pair) in text.split(',').enumerate().filter(|(_, pair)| !pair.trim().is_empty()) {
+    for (position, pair) in text.split(',').filter(|pair| !pair.trim().is_empty()).enumerate() {
         let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.trim().is_empty()) else {
             return Err(format!("entry {} has no name=value form", position + 1));
         };
         let Some(value) = percent_decode(value.trim()) else {
-            return Err(format!("the value of {:?} is not percent-encoded UTF-8", name.trim()));
+            return Err(format!("the value of entry {} is not percent-encoded UTF-8", position + 1));
         };
         pairs.push((name.trim().to_owned(), value));
     }
@@ -234,8 +238,9 @@ fn list(value: &Value) -> Entries {
     each(value, "use a list of texts, such as [\"eth*\", \"veth?\"]", |_| Ok(()))
 }
 
-/// A table of texts; TOML nests `a.b = …`, which stands for the name `a.b`.
-fn map(value: &Value, entry: fn(&str, &str) -> Result<String, String>) -> Entries {
+/// A table of texts; TOML nests `a.b = …`, which stands for the name `a.b`. `entry` returns the name in use by the name,
+/// the value, and the words for the entry in messages.
+fn map(value: &Value, entry: fn(&str, &str, &str) -> Result<String, String>) -> Entries {
     let pairs_wrong = |wrong: String| (wrong, PAIRS.to_owned());
     let mut pairs = Vec::new();
     match value {
@@ -244,8 +249,12 @@ fn map(value: &Value, entry: fn(&str, &str) -> Result<String, String>) -> Entrie
         _ => return Err(vec![pairs_wrong(found(value))]),
     }
     let (mut table, mut wrong) = (Dict::new(), Vec::new());
-    for (name, text) in pairs {
-        match entry(&name, &text) {
+    for (position, (name, text)) in pairs.into_iter().enumerate() {
+        let label = match value {
+            Value::String(..) => format!("entry {}", position + 1),
+            _ => format!("entry {name:?}"),
+        };
+        match entry(&name, &text, &label) {
             Ok(name) => drop(table.insert(name, text.into())),
             Err(why) => wrong.push(pairs_wrong(why)),
         }
@@ -266,16 +275,16 @@ fn flatten(prefix: &str, table: &Dict, pairs: &mut Vec<(String, String)>) -> Res
 }
 
 /// A header's name in lower case, as in HTTP/2. Its value is checked, and never shown.
-fn header(name: &str, value: &str) -> Result<String, String> {
-    let parsed = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is no header name"))?;
+fn header(name: &str, value: &str, label: &str) -> Result<String, String> {
+    let parsed = http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{label} has no header name"))?;
     if value == HIDDEN {
-        return Err(format!("the value of {name:?} is the placeholder of a secret in a printed configuration"));
+        return Err(format!("the value of {label} is the placeholder of a secret in a printed configuration"));
     }
-    http::HeaderValue::from_str(value).map_err(|_| format!("the value of {name:?} is no header value"))?;
+    http::HeaderValue::from_str(value).map_err(|_| format!("the value of {label} is no header value"))?;
     Ok(parsed.as_str().to_owned())
 }
 
-fn attribute(name: &str, _value: &str) -> Result<String, String> {
+fn attribute(name: &str, _value: &str, _label: &str) -> Result<String, String> {
     match name {
         "" => Err("it has an attribute without a name".to_owned()),
         "service.name" => Err("service.name has a key of its own, otlp.service_name".to_owned()),

@@ -47,7 +47,11 @@ impl fmt::Display for ConfigError {
 
 /// The candidate nearest to a mistyped word: at most a third of its letters differ.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let near = |candidate: &&str| distance(word, candidate) * 3 <= word.chars().count().max(3);
+    let length = word.chars().count();
+    let is_near = |distance: usize| distance * 3 <= length.max(3);
+    // The difference of the lengths is the least distance: a long word is compared with no short candidate.
+    let near =
+        |candidate: &&str| is_near(length.abs_diff(candidate.chars().count())) && is_near(distance(word, candidate));
     candidates.into_iter().filter(near).min_by_key(|candidate| distance(word, candidate))
 }
 

@@ -4,7 +4,7 @@
 
 use crate::choices::{
     Aggregation, Attach, Compression, Context, Enabled, FlowDetail, LogFormat, LogLevel, Naming, PodScope, Protocol,
-    Readiness, SourceKind, Switch, Transport,
+    Readiness, SourceKind, Switch, Temporality, Transport,
 };
 
 /// The allowed values of a key.
@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Bool,
     /// A whole number from the first to the second.
     Integer(u32, u32),
+    /// The same, or the empty text.
+    IntegerOrEmpty(u32, u32),
     /// A number of at least zero and at most this, with or without a fraction.
     Factor(u32),
     /// A Cilium release such as 1.18, or the empty text.
@@ -423,8 +425,9 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "metrics.idle_expiry",
         Kind::DurationOrZero,
-        "Series that did not grow for this long are dropped, by the arrival of events. Those of a name or an interface that\n\
-         is gone are dropped after a minute, or after otlp.metrics.interval if that is longer. 0s: never.",
+        "Series that did not grow for this long, or for two intervals of otlp.metrics, are dropped, by the arrival of\n\
+         events. Those of a name or an interface that is gone are dropped after a minute, or two intervals, but only when\n\
+         exports and scrapes have had their last value. 0s: never.",
     ),
     key(
         "metrics.naming",
@@ -467,6 +470,12 @@ pub(crate) const KEYS: &[Key] = &[
         "otlp.metrics.interval",
         Kind::Duration,
         "Time between two exports; see datapath.interval for how intervals add up.",
+    ),
+    key(
+        "otlp.metrics.temporality",
+        Kind::Choice(Temporality::NAMES),
+        "cumulative: values since their series began. delta: what was added since the receiver last accepted them; what a\n\
+         failed request had is in the next one. lowmemory: delta, but cumulative for our own sums.",
     ),
     key(
         "otlp.metrics.table",
@@ -526,6 +535,18 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("otlp.logs.delay", Kind::Duration, "How long a record waits for its batch to fill."),
     key("otlp.logs.in_flight", Kind::Integer(1, 64), "Requests at the same time."),
+    key(
+        "otlp.logs.attribute_count_limit",
+        Kind::IntegerOrEmpty(0, u32::MAX),
+        "The most attributes of a record. Further ones are dropped, and counted in its dropped_attributes_count. Empty: no\n\
+         limit; no record has OpenTelemetry's default of 128.",
+    ),
+    key(
+        "otlp.logs.attribute_value_length_limit",
+        Kind::IntegerOrEmpty(0, u32::MAX),
+        "The most characters of an attribute's text, and of each text in its list or map. Longer ones are cut. Empty: no\n\
+         limit.",
+    ),
     key("otlp.logs.endpoint", Kind::UrlOrEmpty, "The logs' own URL; over HTTP used as it is, path included."),
     key("otlp.logs.protocol", Kind::ChoiceOrEmpty(Protocol::NAMES), ""),
     key("otlp.logs.headers", Kind::Headers, "If there are any, they replace those of [otlp]."),
@@ -588,6 +609,14 @@ pub(crate) const fn is_list(kind: Kind) -> bool {
 /// Returns whether a key holds a table with free names.
 pub(crate) fn is_map(kind: Kind) -> bool {
     matches!(kind, Kind::Headers | Kind::Attributes)
+}
+
+/// The key of a table with free names that a path lies in, and the name, dots included.
+pub(crate) fn map_entry(path: &str) -> Option<(&'static str, &str)> {
+    KEYS.iter().filter(|key| is_map(key.kind)).find_map(|key| {
+        let name = path.strip_prefix(key.path)?.strip_prefix('.')?;
+        Some((key.path, name))
+    })
 }
 
 /// The longest section that a path lies in.

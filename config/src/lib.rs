@@ -1,13 +1,14 @@
 //! The settings: keys, sources and checks.
 //!
-//! Layers, the later ones win: built-in defaults, `OTEL_*` variables, the file, `EYEPIECE_*` variables, flags. The caller
-//! passes environment, file name and flags as [`Sources`]. [`load`] reports every mistake at once, each with its key, its
+//! Layers, the later ones win: built-in defaults, `OTEL_*` variables or the file that `OTEL_CONFIG_FILE` names, our own
+//! file, `EYEPIECE_*` variables, flags. The caller passes environment, file name and flags as [`Sources`]. [`load`] reports every mistake at once, each with its key, its
 //! origin and what would be right.
 
 mod addresses;
 mod check;
 mod choices;
 mod convert;
+mod declarative;
 mod error;
 mod handlers;
 mod keys;
@@ -25,7 +26,7 @@ mod units;
 pub use addresses::{Listen, Peer, PeerDomain};
 pub use choices::{
     Aggregation, Attach, Compression, Context, ContextLabel, Enabled, FlowDetail, HandlerName, LogFormat, LogLevel,
-    Naming, PodScope, Protocol, Readiness, SourceKind, Switch, Transport,
+    Naming, PodScope, Protocol, Readiness, SourceKind, Switch, Temporality, Transport,
 };
 pub use error::{ConfigError, Problem};
 pub use handlers::{ContextOptions, EndContexts, Handler, HandlerOptions};

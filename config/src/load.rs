@@ -61,7 +61,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         let origin = origin.cloned().unwrap_or_default();
         let is_tolerable = match finding.severity {
             Severity::Mistake => false,
-            Severity::Harmless => precedences.get(&finding.key) == Some(&Precedence::Otel),
+            Severity::Harmless => precedences.get(&finding.key).is_some_and(|precedence| precedence.is_shared()),
             Severity::Warning => true,
         };
         let problem = Problem { key: finding.key, origin, wrong: finding.wrong, right: finding.right };
@@ -93,15 +93,16 @@ impl Given<'_> {
         if let Some(key) = keys::find(&path) {
             let (origin, precedence) = self.origin(value);
             self.precedences.extend(precedence.map(|precedence| (path.clone(), precedence)));
-            let is_word = matches!(key.kind, Kind::Choice(_) | Kind::ChoiceOrEmpty(_));
+            // Without its headers or its endpoint, the export would be refused or go elsewhere.
+            let is_needed = matches!(key.kind, Kind::Headers | Kind::Url | Kind::UrlOrEmpty);
             match convert(key, value) {
                 Ok(value) => {
                     self.values.insert(path.clone(), value);
                     self.origins.insert(path, origin);
                 }
-                // OpenTelemetry's specification: an unknown word is ignored, with a warning.
+                // OpenTelemetry's specification: an unknown word or an invalid number is ignored, with a warning.
                 Err(wrong) => {
-                    let is_ignored = is_word && precedence == Some(Precedence::Otel);
+                    let is_ignored = !is_needed && precedence == Some(Precedence::Otel);
                     let found = wrong.into_iter().map(|(wrong, right)| {
                         let wrong = if is_ignored { format!("{wrong}, the variable is ignored") } else { wrong };
                         Problem { key: path.clone(), origin: origin.clone(), wrong, right }

@@ -1,5 +1,6 @@
 //! The settings as plain data, with their defaults. `keys.rs` documents each key.
 
+mod alternatives;
 mod hubble;
 mod metadata;
 mod monitor;
@@ -13,11 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::choices::{
     Aggregation, Attach, Compression, Context, FlowDetail, LogFormat, LogLevel, Naming, Protocol, Readiness,
-    SourceKind, Transport,
+    SourceKind, Temporality, Transport,
 };
 use crate::handlers::Handler;
 use crate::secret::Secret;
-use crate::units::{duration, optional, optional_duration, path, size};
+use crate::units::{duration, optional, optional_duration, optional_number, path, size};
 
 pub use hubble::{Hubble, HubbleSource, ServerTls, SourceTls};
 pub use metadata::{Docker, Kubernetes, Metadata, MetadataCgroup, MetadataDns, MetadataFile};
@@ -332,6 +333,8 @@ pub struct OtlpMetrics {
     /// Time between two exports.
     #[serde(with = "duration")]
     pub interval: Duration,
+    /// What values are since.
+    pub temporality: Temporality,
     /// Whether the protocol `stdout` prints them as a table.
     pub table: bool,
     /// The settings that differ from `[otlp]`.
@@ -341,7 +344,13 @@ pub struct OtlpMetrics {
 
 impl Default for OtlpMetrics {
     fn default() -> Self {
-        Self { enabled: true, interval: Duration::from_secs(10), table: false, overrides: Overrides::default() }
+        Self {
+            enabled: true,
+            interval: Duration::from_secs(10),
+            temporality: Temporality::Cumulative,
+            table: false,
+            overrides: Overrides::default(),
+        }
     }
 }
 
@@ -367,6 +376,12 @@ pub struct Logs {
     pub delay: Duration,
     /// Requests at the same time.
     pub in_flight: u32,
+    /// Attributes of a record; further ones are dropped. `None` = no limit.
+    #[serde(with = "optional_number")]
+    pub attribute_count_limit: Option<u32>,
+    /// Characters of an attribute's text; longer ones are cut. `None` = no limit.
+    #[serde(with = "optional_number")]
+    pub attribute_value_length_limit: Option<u32>,
     /// The settings that differ from `[otlp]`.
     #[serde(flatten)]
     pub overrides: Overrides,
@@ -387,6 +402,8 @@ impl Default for Logs {
             delay: Duration::from_secs(1),
             // Two keep the link busy while the receiver answers; more gained nothing.
             in_flight: 2,
+            attribute_count_limit: None,
+            attribute_value_length_limit: None,
             overrides: Overrides::default(),
         }
     }
@@ -457,23 +474,6 @@ pub struct Log {
     pub level: LogLevel,
     /// Their form.
     pub format: LogFormat,
-}
-
-/// Contexts as Hubble writes them: `name|ip`.
-mod alternatives {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use crate::choices::Context;
-
-    pub(super) fn serialize<S: Serializer>(value: &[Context], serializer: S) -> Result<S::Ok, S::Error> {
-        let names: Vec<_> = value.iter().map(|context| context.name()).collect();
-        serializer.serialize_str(&names.join("|"))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Context>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.split('|').map(|name| name.parse().map_err(Error::custom)).collect()
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider, Source};
 
 use crate::check::secrets;
+use crate::declarative::{self, Setting};
 use crate::error::Problem;
 use crate::keys::{self, Kind};
 use crate::otel;
@@ -32,7 +33,7 @@ pub struct Set {
 /// The sources of settings.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// The environment; only `OTEL_*` and `EYEPIECE_*` are read.
+    /// The environment; only `OTEL_*` and `EYEPIECE_*` are read, and what the file of `OTEL_CONFIG_FILE` refers to.
     pub env: Vec<(OsString, OsString)>,
     /// The file that was named; it must exist.
     pub file: Option<PathBuf>,
@@ -49,6 +50,8 @@ pub struct Sources {
 pub(crate) enum Precedence {
     /// `OTEL_*` variables.
     Otel,
+    /// The file that one of them names.
+    Declarative,
     /// The file.
     File,
     /// `EYEPIECE_*` variables.
@@ -58,8 +61,18 @@ pub(crate) enum Precedence {
 }
 
 impl Precedence {
-    const ALL: [(Self, &'static str); 4] =
-        [(Self::Otel, "otel"), (Self::File, "file"), (Self::Own, "own"), (Self::Flag, "flag")];
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::Otel, "otel"),
+        (Self::Declarative, "declarative"),
+        (Self::File, "file"),
+        (Self::Own, "own"),
+        (Self::Flag, "flag"),
+    ];
+
+    /// Returns whether other programs may read the origin as well, so that not all of it is meant for this one.
+    pub(crate) const fn is_shared(self) -> bool {
+        matches!(self, Self::Otel | Self::Declarative)
+    }
 
     /// The precedence of a value, from figment's metadata.
     pub(crate) fn of(metadata: &Metadata) -> Option<Self> {
@@ -95,8 +108,8 @@ impl Sources {
     pub(crate) fn merged(&self, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) -> Figment {
         let mut figment = Figment::new();
         let variables = self.variables(problems);
-        for (name, path, value) in otel::settings(&variables, problems, warnings) {
-            figment = figment.merge(layer(name.to_owned(), Precedence::Otel, path, &value));
+        for layer in self.opentelemetry(&variables, problems, warnings) {
+            figment = figment.merge(layer);
         }
         if let Some(layer) = self.read_file(problems, warnings) {
             figment = figment.merge(layer);
@@ -116,8 +129,36 @@ impl Sources {
         figment
     }
 
+    /// The layers of OpenTelemetry's variables, or of the file that replaces them.
+    fn opentelemetry(
+        &self,
+        variables: &[(String, String)],
+        problems: &mut Vec<Problem>,
+        warnings: &mut Vec<Problem>,
+    ) -> Vec<Layer> {
+        let file = variables.iter().find(|(name, _)| name == declarative::VARIABLE).map(|(_, path)| path.trim());
+        let Some(file) = file.filter(|path| !path.is_empty()) else {
+            let settings = otel::settings(variables, warnings).into_iter();
+            return settings
+                .map(|(name, path, value)| layer(name.to_owned(), Precedence::Otel, path, &value))
+                .collect();
+        };
+        let settings = declarative::settings(Path::new(file), &self.env, problems, warnings).into_iter();
+        settings
+            .map(|Setting { origin, key, value }| Layer {
+                origin,
+                precedence: Precedence::Declarative,
+                values: nest(&key, value),
+            })
+            .collect()
+    }
+
     /// Our own and OpenTelemetry's variables, sorted, so that the environment's order does not matter.
     fn variables(&self, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
+        let is_file = |(name, value): &(OsString, OsString)| {
+            name == declarative::VARIABLE && value.to_str().is_none_or(|path| !path.trim().is_empty())
+        };
+        let has_file = self.env.iter().any(is_file);
         let mut variables = Vec::new();
         for (name, value) in &self.env {
             let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX) || name.starts_with("OTEL_")) else {
@@ -125,6 +166,8 @@ impl Sources {
             };
             match value.to_str() {
                 Some(value) => variables.push((name.to_owned(), value.to_owned())),
+                // The file replaces it; a reference to it is a mistake of the file.
+                None if has_file && name.starts_with("OTEL_") && name != declarative::VARIABLE => {}
                 None => problems.push(Problem {
                     key: name.to_owned(),
                     origin: String::new(),
@@ -205,11 +248,7 @@ pub(crate) fn with_both_underscores(variable: &str, path: &str) -> Option<String
 
 /// A layer of one text. After a map's key follows the name of an entry, dots included.
 fn layer(origin: String, precedence: Precedence, path: &str, text: &str) -> Layer {
-    let map = keys::KEYS.iter().filter(|key| keys::is_map(key.kind)).find_map(|key| {
-        let name = path.strip_prefix(key.path)?.strip_prefix('.')?;
-        Some((key.path, name))
-    });
-    let values = match map {
+    let values = match keys::map_entry(path) {
         Some((path, name)) => nest(path, Dict::from([(name.to_owned(), Value::from(text))]).into()),
         None => nest(path, typed_value(keys::find(path).map(|key| key.kind), text)),
     };
@@ -233,7 +272,9 @@ fn is_bracketed(text: &str) -> bool {
 fn typed_value(kind: Option<Kind>, text: &str) -> Value {
     match kind {
         Some(Kind::Bool) => text.parse::<bool>().map_or_else(|_| text.into(), Value::from),
-        Some(Kind::Integer(..) | Kind::Ring) => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),
+        Some(Kind::Integer(..) | Kind::IntegerOrEmpty(..) | Kind::Ring) => {
+            text.parse::<i64>().map_or_else(|_| text.into(), Value::from)
+        }
         Some(Kind::Factor(_)) => {
             let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
             number.map_or_else(|| text.into(), Value::from)

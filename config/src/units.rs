@@ -196,6 +196,33 @@ pub(crate) mod optional {
     }
 }
 
+/// Whole numbers, the empty text is `None`, for `#[serde(with)]`.
+pub(crate) mod optional_number {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        Number(u32),
+        Text(String),
+    }
+
+    pub(crate) fn serialize<S: Serializer>(value: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(number) => serializer.serialize_u32(*number),
+            None => serializer.serialize_str(""),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+        match Given::deserialize(deserializer)? {
+            Given::Number(number) => Ok(Some(number)),
+            Given::Text(text) if text.is_empty() => Ok(None),
+            Given::Text(text) => text.parse().map(Some).map_err(Error::custom),
+        }
+    }
+}
+
 /// File names, the empty one is `None`, for `#[serde(with)]`.
 pub(crate) mod path {
     use std::path::PathBuf;

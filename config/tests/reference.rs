@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use eyepiece_config::{Loaded, Protocol, Settings, Signal, Sources, load, reference};
+use eyepiece_config::{FlowDetail, Loaded, Protocol, Settings, Signal, Sources, load, reference};
 
 fn here(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -62,10 +62,32 @@ fn metrics_example_loads() {
 }
 
 #[test]
+fn declarative_example_loads() {
+    let load = |variables: &[(&str, &str)]| {
+        let env = variables.iter().map(|(name, value)| (name.into(), value.into()));
+        let env = env.chain([("OTEL_CONFIG_FILE".into(), here("examples/otel.yaml").into())]).collect();
+        load(&Sources { env, ..Sources::default() }).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let loaded = load(&[]);
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    let otlp = &loaded.settings.otlp;
+    assert_eq!(otlp.resource_attributes["deployment.environment.name"], "production");
+    assert_eq!(loaded.settings.prometheus.listen.map(|address| address.port()), Some(9465));
+    assert_eq!(loaded.settings.metrics.flow_detail, FlowDetail::Transport);
+    let variables = [("COLLECTOR", "https://c:1"), ("COLLECTOR_AUTHORIZATION", "Bearer x")];
+    let set = load(&variables).settings.otlp;
+    for signal in Signal::ALL {
+        let (plain, set) = (otlp.export(signal), set.export(signal));
+        assert_eq!((plain.endpoint.as_str(), plain.headers.len()), ("http://localhost:4317", 0));
+        assert_eq!((set.endpoint.as_str(), set.headers["authorization"].expose()), ("https://c:1", "Bearer x"));
+    }
+}
+
+#[test]
 fn every_example_has_a_test() {
     let mut names: Vec<_> =
         std::fs::read_dir(here("examples")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     // The provider of names reads names.toml in its own tests.
-    assert_eq!(names, ["http.toml", "metrics-only.toml", "names.toml", "vm.toml"]);
+    assert_eq!(names, ["http.toml", "metrics-only.toml", "names.toml", "otel.yaml", "vm.toml"]);
 }

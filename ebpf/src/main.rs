@@ -110,6 +110,17 @@ pub unsafe fn eyepiece_open_socket(ctx: *mut core::ffi::c_void) -> i32 {
     0
 }
 
+/// As above, of `tcp`.
+///
+/// # Safety
+/// Called by the kernel, with the arguments of its `tcp`.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/tcp")]
+pub unsafe fn eyepiece_opened(ctx: *mut core::ffi::c_void) -> i32 {
+    sockets::opened(ctx.cast());
+    0
+}
+
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
     // Never reached: no code here panics, and the verifier refuses a program that could loop.

@@ -40,6 +40,9 @@ pub(crate) static EP_PLACES: HashMap<IgnoredPlace, u32, 4096> = HashMap::new();
 pub(crate) static EP_RECEIVERS: HashMap<Receiver, u32, { eyepiece_wire::MAX_RECEIVERS }> = HashMap::new();
 #[btf_map]
 pub(crate) static EP_SOCKETS: SocketStorage = SocketStorage::new();
+/// `BPF_F_NO_PREALLOC`: only a moment after the start it has entries.
+#[btf_map]
+pub(crate) static EP_OPENED: HashMap<u64, u64, { eyepiece_wire::MAX_OPENED }, 1> = HashMap::new();
 #[btf_map]
 pub(crate) static EP_LISTENERS: LruHashMap<Receiver, u64, { eyepiece_wire::MAX_LISTENERS }> = LruHashMap::new();
 #[btf_map]

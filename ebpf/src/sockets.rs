@@ -7,7 +7,7 @@ use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::{__sk_buff, BPF_F_CURRENT_CPU, BPF_RB_NO_WAKEUP, bpf_sock};
 use aya_ebpf::helpers::generated::{
     bpf_get_current_task, bpf_get_listener_sock, bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_perf_event_output,
-    bpf_ringbuf_output, bpf_sk_fullsock, bpf_sock_from_file,
+    bpf_ringbuf_output, bpf_sk_fullsock, bpf_skc_to_tcp_sock, bpf_sock_from_file,
 };
 use aya_ebpf::programs::BtfTracePointContext;
 use core::ffi::c_void;
@@ -17,7 +17,7 @@ use crate::emit::emission_enabled;
 use crate::globals::*;
 use crate::headers::IPPROTO_TCP;
 use crate::kernel::{field, load};
-use crate::maps::{EP_LISTENERS, EP_PERF, EP_PROCESSES, EP_RING, EP_SOCKETS};
+use crate::maps::{EP_LISTENERS, EP_OPENED, EP_PERF, EP_PROCESSES, EP_RING, EP_SOCKETS};
 
 /// States of sockets (Linux `include/net/tcp_states.h`).
 const TCP_SYN_SENT: i32 = 2;
@@ -73,8 +73,8 @@ pub(crate) struct TaskFile {
     file: *const u8,
 }
 
-/// Stores the process of a socket that is open already. Of several processes the first one counts, which is most often
-/// the parent of the others, unless it is process 1.
+/// Notes the process of a socket that is open already, for [`opened`]. Of several processes the first one counts, which
+/// is most often the parent of the others, unless it is process 1.
 #[inline(always)]
 pub(crate) unsafe fn opened_before(ctx: *mut TaskFile) {
     unsafe {
@@ -94,21 +94,57 @@ pub(crate) unsafe fn opened_before(ctx: *mut TaskFile) {
         if !read(task as u64, &mut process) {
             return;
         }
-        let stored = EP_SOCKETS.get(socket.cast(), &process.id);
+        match EP_OPENED.get_ptr_mut(socket as u64) {
+            Some(first) if process_number(*first) == FIRST_PROCESS => *first = process.id,
+            Some(first) if *first != process.id => return,
+            Some(_) => {}
+            None => {
+                if EP_OPENED.insert(socket as u64, process.id, 0).is_err() {
+                    return;
+                }
+            }
+        }
+        let _ = EP_PROCESSES.insert(&process.id, &process, 0);
+    }
+}
+
+/// The arguments of an iterator of `tcp` (Linux `struct bpf_iter__tcp`).
+#[repr(C)]
+pub(crate) struct TcpSocket {
+    _meta: *const u8,
+    socket: *mut c_void,
+    _user: u64,
+}
+
+/// Stores the process that [`opened_before`] noted in its socket. That needs the iterator of sockets: the verifier does
+/// not trust a socket that was read from a file (Linux 6.18.44).
+#[inline(always)]
+pub(crate) unsafe fn opened(ctx: *mut TcpSocket) {
+    unsafe {
+        let socket = (*ctx).socket;
+        if socket.is_null() {
+            return;
+        }
+        let Some(&id) = EP_OPENED.get(socket as u64) else { return };
+        // Not one that waits for its end, or for its first data.
+        let socket: *const u8 = bpf_skc_to_tcp_sock(socket).cast();
+        if socket.is_null() {
+            return;
+        }
+        let stored = EP_SOCKETS.get(socket.cast(), &id);
         if stored.is_null() {
             return;
         }
         if process_number(*stored) == FIRST_PROCESS {
-            *stored = process.id;
-        }
-        if *stored != process.id {
-            return;
+            *stored = id;
         }
         let mut state = 0_u8;
-        if load(socket as u64 + OFF_SOCK_STATE.load() as u64, &mut state) && state as i32 == TCP_LISTEN {
-            let _ = EP_LISTENERS.insert(&address(socket), &process.id, 0);
+        if *stored == id
+            && load(socket as u64 + OFF_SOCK_STATE.load() as u64, &mut state)
+            && state as i32 == TCP_LISTEN
+        {
+            let _ = EP_LISTENERS.insert(&address(socket), &id, 0);
         }
-        let _ = EP_PROCESSES.insert(&process.id, &process, 0);
     }
 }
 

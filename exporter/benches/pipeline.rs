@@ -4,12 +4,13 @@
 //! measured in turns.
 
 mod followers;
+#[allow(dead_code, reason = "each bench uses a part")]
+mod repeated;
 mod served;
 
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use eyepiece::export::otlp::logs::LogsConfig;
 use eyepiece::export::otlp::queue::LogSink;
 use eyepiece::export::otlp::resource::Resource;
 use eyepiece::export::otlp::retry::Outcome;
-use eyepiece::metadata::{InterfaceInfo, LinkTables, Publisher};
+use eyepiece::metadata::Publisher;
 use eyepiece::pipeline;
 use eyepiece::pipeline::metrics::Aggregation;
 use eyepiece::pipeline::{Deps, Sink, metrics};
@@ -28,25 +29,20 @@ use eyepiece::serve::monitor::connection::Connection;
 use eyepiece::serve::monitor::fanout::Fanout;
 use eyepiece::serve::monitor::notifier::notifier;
 use eyepiece::serve::monitor::tap::Tap;
-use eyepiece::source::datapath::record;
-use eyepiece::source::{Source, Waker};
-use eyepiece::support::clock::{Clock, unix_now};
+use eyepiece::support::clock::unix_now;
 use eyepiece::support::task_thread::spawn_thread;
 use eyepiece::support::telemetry::{Number, Telemetry};
 use eyepiece::support::{server_runtime, shutdown};
 use eyepiece_flow::cilium_release::Producer;
-use eyepiece_flow::event::Event;
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::NoLookup;
 use eyepiece_flow::record::Batch;
-use eyepiece_wire::{AnsweredBy, Header, Hook, InterfaceKind, NOTIFY_TRACE, TraceNotify};
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
 use eyepiece_tests::bench_report::{Goal, goal, heading, pin, row};
+use repeated::{Repeat, links};
 
-/// Different records that the source repeats: 64 connections, both directions, at two endpoints.
-const RECORDS: usize = 256;
 /// Events of one measurement.
 const EVENTS: u64 = 10_000_000;
 /// Rounds of a comparison.
@@ -57,9 +53,6 @@ const COMPARED: u64 = 5_000_000;
 const UNHINDERED: Goal = Goal::AtLeast(0.95);
 /// The core of all threads but the pipeline.
 const OTHER_CORE: usize = 1;
-/// Events of a read from a busy ring.
-const BURST: usize = 4096;
-
 /// Runs of each, in turns; the best is shown.
 const RUNS: usize = 5;
 
@@ -233,14 +226,7 @@ fn logs_to_nothing() -> (LogSink, tokio::sync::watch::Sender<Option<tokio::time:
 
 fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, clients: &[Client], settle: impl FnOnce()) -> Figures {
     let symbols = Symbols::default();
-    let running = Arc::new(AtomicBool::new(false));
-    let repeat = Repeat {
-        records: records(),
-        left: events,
-        waker: Waker::new().expect("waker"),
-        running: Arc::clone(&running),
-        pinned: false,
-    };
+    let (repeat, gate) = Repeat::new(events);
     let fanout = Fanout::new(&Telemetry::default());
     let (_notifier, inbox) = notifier(&Telemetry::default(), unix_now);
     let runtime = serve(&fanout, clients);
@@ -260,7 +246,7 @@ fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, clients: &[Client], settle: i
     };
     let (handle, thread) = pipeline::spawn(parts).expect("pipeline");
     let start = Instant::now();
-    running.store(true, Ordering::Release);
+    gate.open();
     handle.drain().expect("drain");
     settle();
     let (elapsed, used) = (start.elapsed().as_secs_f64(), busiest() as f64 / 1e9);
@@ -270,102 +256,4 @@ fn measure(events: u64, sinks: Vec<Box<dyn Sink>>, clients: &[Client], settle: i
         runtime.shutdown_background();
     }
     Figures { wall: events as f64 / elapsed, busiest: events as f64 / used }
-}
-
-fn links(symbols: &Symbols) -> LinkTables {
-    let mut links = LinkTables::new(symbols);
-    for (ifindex, endpoint, name) in [(2, 1, "veth1"), (3, 2, "veth2")] {
-        let info = InterfaceInfo { name: symbols.intern(name), kind: InterfaceKind::Endpoint, endpoint };
-        links.add_interface(ifindex, info);
-        links.add_endpoint_address(IpAddr::from([10, 0, 0, endpoint as u8]), endpoint, false);
-    }
-    links
-}
-
-/// The source: the same records again and again, on core 0.
-struct Repeat {
-    records: Vec<Vec<u8>>,
-    left: u64,
-    waker: Waker,
-    running: Arc<AtomicBool>,
-    pinned: bool,
-}
-
-impl Source for Repeat {
-    fn start(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn stop(&mut self) {}
-
-    fn read(&mut self, _: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<usize> {
-        if !std::mem::replace(&mut self.pinned, true) {
-            pin(0);
-        }
-        while !self.running.load(Ordering::Acquire) {
-            std::thread::sleep(Duration::from_micros(100));
-        }
-        let clock = Clock::now();
-        let count = usize::try_from(self.left).unwrap_or(BURST).min(BURST);
-        for record in self.records.iter().cycle().take(count) {
-            sink(&record::decode(record, clock).expect("a record"));
-        }
-        self.left -= count as u64;
-        Ok(count)
-    }
-
-    fn waker(&self) -> Waker {
-        self.waker.clone()
-    }
-}
-
-fn records() -> Vec<Vec<u8>> {
-    (0..RECORDS)
-        .map(|index| {
-            let (connection, reply, there) = ((index / 4) as u16, index & 1 == 1, index & 2 == 2);
-            let hook = if there == reply { Hook::FromEndpoint } else { Hook::ToEndpoint };
-            let packet = packet(connection, reply);
-            let header = Header {
-                time: 1_000_000 + index as u64,
-                packets: 3,
-                bytes: 4000,
-                ifindex: if there { 3 } else { 2 },
-                ingress_ifindex: if reply { 3 } else { 2 },
-                data_len: (size_of::<TraceNotify>() + packet.len()) as u32,
-                cpu: 0,
-                hook: hook as u8,
-                answered_by: AnsweredBy::Unknown as u8,
-                ..Header::default()
-            };
-            let notify = TraceNotify {
-                kind: NOTIFY_TRACE,
-                observation_point: if hook == Hook::FromEndpoint { 5 } else { 0 },
-                source: if there { 2 } else { 1 },
-                len_orig: packet.len() as u32,
-                len_cap: packet.len() as u16,
-                version: 1,
-                reason: if reply { 2 } else { 1 },
-                ifindex: header.ifindex,
-                ..TraceNotify::default()
-            };
-            [bytes(&header), bytes(&notify), packet].concat()
-        })
-        .collect()
-}
-
-fn bytes<T: Copy>(value: &T) -> Vec<u8> {
-    // SAFETY: wire structs are plain data without hidden padding.
-    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast::<u8>(), size_of::<T>()) }.to_vec()
-}
-
-/// A TCP segment with 74 bytes of payload.
-fn packet(connection: u16, reply: bool) -> Vec<u8> {
-    let (from, to) = if reply { (2, 1) } else { (1, 2) };
-    let mut packet = vec![2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, from, 8, 0];
-    packet.extend([0x45, 0, 0, 114, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, from, 10, 0, 0, to]);
-    let ports = if reply { [443, 30_000 + connection] } else { [30_000 + connection, 443] };
-    packet.extend(ports.iter().flat_map(|port| port.to_be_bytes()));
-    packet.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 1, 0, 0, 0, 0, 0]);
-    packet.extend([0x55; 74]);
-    packet
 }

@@ -1,11 +1,17 @@
 //! Names of the registry. Generated: edit `registry/*.yaml`, then
 //! `EYEPIECE_REGENERATE=1 cargo test -p eyepiece-semconv`.
 
+/// The URL of the schema of this version of the registry: that of our instrumentation scopes.
+pub const SCHEMA_URL: &str = "https://eyepiece.invalid/schemas/0.1.0";
+
+/// The URL of the schema of OpenTelemetry's conventions that are used here: that of the resource.
+pub const OTEL_SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
+
 /// Attribute names.
 pub mod attribute {
     use crate::{Attribute, Type};
 
-    /// Full id of the container.
+    /// Full id of the container; of the resource, that of the exporter.
     pub const CONTAINER_ID: &str = "container.id";
     /// Image that the container was made from, without tag and digest.
     pub const CONTAINER_IMAGE_NAME: &str = "container.image.name";
@@ -75,6 +81,10 @@ pub mod attribute {
     pub const ENTITY_REPORT_INTERVAL: &str = "entity.report.interval";
     /// Type of the entity.
     pub const ENTITY_TYPE: &str = "entity.type";
+    /// Kind of the failure: an HTTP status, the name of a gRPC code, or a word.
+    ///
+    /// `rejected` out of a request that was accepted, `unreachable` without a connection, `timeout` without an answer in time, `cancelled` by the end of the program; `queue_full`, `too_large` and `already_shutdown` of records that came to no request.
+    pub const ERROR_TYPE: &str = "error.type";
     /// Kind of an event that is no flow.
     pub const EYEPIECE_EVENT_KIND: &str = "eyepiece.event.kind";
     /// Which kernel hook.
@@ -91,9 +101,9 @@ pub mod attribute {
     pub const EYEPIECE_SIGNAL: &str = "eyepiece.signal";
     /// Kind of the event source.
     pub const EYEPIECE_SOURCE_KIND: &str = "eyepiece.source.kind";
-    /// CPU architecture of the host.
+    /// CPU architecture of the host, by the name that the conventions have for it.
     pub const HOST_ARCH: &str = "host.arch";
-    /// Id of the host.
+    /// Id of the host: its machine id.
     pub const HOST_ID: &str = "host.id";
     /// Name of the host.
     pub const HOST_NAME: &str = "host.name";
@@ -369,7 +379,7 @@ pub mod attribute {
     pub const K8S_JOB_NAME: &str = "k8s.job.name";
     /// Namespace of the pod or service that the event is about.
     pub const K8S_NAMESPACE_NAME: &str = "k8s.namespace.name";
-    /// Node of the pod; of a flow, that which observed it.
+    /// Node of the pod; of a flow, that which observed it; of the resource, that of the exporter.
     pub const K8S_NODE_NAME: &str = "k8s.node.name";
     /// Uid of the node.
     pub const K8S_NODE_UID: &str = "k8s.node.uid";
@@ -401,8 +411,16 @@ pub mod attribute {
     pub const NETWORK_TRANSPORT: &str = "network.transport";
     /// Network layer, `ipv4` or `ipv6`.
     pub const NETWORK_TYPE: &str = "network.type";
+    /// Name of the operating system.
+    pub const OS_NAME: &str = "os.name";
     /// Operating system.
     pub const OS_TYPE: &str = "os.type";
+    /// Version of the operating system: `VERSION_ID` of its os-release file.
+    pub const OS_VERSION: &str = "os.version";
+    /// Its name, with a number.
+    pub const OTEL_COMPONENT_NAME: &str = "otel.component.name";
+    /// Type of the exporter, the queue, or what collects metrics.
+    pub const OTEL_COMPONENT_TYPE: &str = "otel.component.type";
     /// `true` on the series of what the limit of series left out; its only attribute.
     pub const OTEL_METRIC_OVERFLOW: &str = "otel.metric.overflow";
     /// When the process began.
@@ -411,6 +429,10 @@ pub mod attribute {
     pub const PROCESS_EXECUTABLE_NAME: &str = "process.executable.name";
     /// Id of the process.
     pub const PROCESS_PID: &str = "process.pid";
+    /// Host of the receiver.
+    pub const SERVER_ADDRESS: &str = "server.address";
+    /// Port of the receiver.
+    pub const SERVER_PORT: &str = "server.port";
     /// Id of this instance of the service.
     pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
     /// Name of the service.
@@ -469,6 +491,16 @@ pub mod attribute {
     pub const SOURCE_SERVICE_NAMESPACE: &str = "source.service.namespace";
     /// Name of the unit.
     pub const SYSTEMD_UNIT_NAME: &str = "systemd.unit.name";
+    /// Name of the distribution of the SDK: eyepiece.
+    pub const TELEMETRY_DISTRO_NAME: &str = "telemetry.distro.name";
+    /// Version of the distribution.
+    pub const TELEMETRY_DISTRO_VERSION: &str = "telemetry.distro.version";
+    /// Language of the SDK.
+    pub const TELEMETRY_SDK_LANGUAGE: &str = "telemetry.sdk.language";
+    /// Name of the SDK.
+    pub const TELEMETRY_SDK_NAME: &str = "telemetry.sdk.name";
+    /// Version of the SDK.
+    pub const TELEMETRY_SDK_VERSION: &str = "telemetry.sdk.version";
     /// URL of the request; a password in it is redacted.
     pub const URL_FULL: &str = "url.full";
     /// The user whose manager has the unit.
@@ -511,6 +543,7 @@ pub mod attribute {
         Attribute { name: ENTITY_ID, r#type: Type::Map },
         Attribute { name: ENTITY_REPORT_INTERVAL, r#type: Type::Int },
         Attribute { name: ENTITY_TYPE, r#type: Type::String },
+        Attribute { name: ERROR_TYPE, r#type: Type::String },
         Attribute { name: EYEPIECE_EVENT_KIND, r#type: Type::String },
         Attribute { name: EYEPIECE_HOOK_NAME, r#type: Type::String },
         Attribute { name: EYEPIECE_METRIC_NAME, r#type: Type::String },
@@ -671,11 +704,17 @@ pub mod attribute {
         Attribute { name: NETWORK_PROTOCOL_VERSION, r#type: Type::String },
         Attribute { name: NETWORK_TRANSPORT, r#type: Type::String },
         Attribute { name: NETWORK_TYPE, r#type: Type::String },
+        Attribute { name: OS_NAME, r#type: Type::String },
         Attribute { name: OS_TYPE, r#type: Type::String },
+        Attribute { name: OS_VERSION, r#type: Type::String },
+        Attribute { name: OTEL_COMPONENT_NAME, r#type: Type::String },
+        Attribute { name: OTEL_COMPONENT_TYPE, r#type: Type::String },
         Attribute { name: OTEL_METRIC_OVERFLOW, r#type: Type::Boolean },
         Attribute { name: PROCESS_CREATION_TIME, r#type: Type::String },
         Attribute { name: PROCESS_EXECUTABLE_NAME, r#type: Type::String },
         Attribute { name: PROCESS_PID, r#type: Type::Int },
+        Attribute { name: SERVER_ADDRESS, r#type: Type::String },
+        Attribute { name: SERVER_PORT, r#type: Type::Int },
         Attribute { name: SERVICE_INSTANCE_ID, r#type: Type::String },
         Attribute { name: SERVICE_NAME, r#type: Type::String },
         Attribute { name: SERVICE_NAMESPACE, r#type: Type::String },
@@ -705,6 +744,11 @@ pub mod attribute {
         Attribute { name: SOURCE_SERVICE_NAME, r#type: Type::String },
         Attribute { name: SOURCE_SERVICE_NAMESPACE, r#type: Type::String },
         Attribute { name: SYSTEMD_UNIT_NAME, r#type: Type::String },
+        Attribute { name: TELEMETRY_DISTRO_NAME, r#type: Type::String },
+        Attribute { name: TELEMETRY_DISTRO_VERSION, r#type: Type::String },
+        Attribute { name: TELEMETRY_SDK_LANGUAGE, r#type: Type::String },
+        Attribute { name: TELEMETRY_SDK_NAME, r#type: Type::String },
+        Attribute { name: TELEMETRY_SDK_VERSION, r#type: Type::String },
         Attribute { name: URL_FULL, r#type: Type::String },
         Attribute { name: USER_ID, r#type: Type::String },
     ];
@@ -1757,6 +1801,128 @@ pub mod metric {
             Usage { name: attribute::HUBBLE_TRAFFIC_DIRECTION, required: false },
         ],
     };
+    /// Log records whose export has ended.
+    pub const OTEL_SDK_EXPORTER_LOG_EXPORTED: Metric = Metric {
+        name: "otel.sdk.exporter.log.exported",
+        unit: "{log_record}",
+        description: "Log records whose export has ended.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::OTEL_COMPONENT_TYPE, required: true },
+            Usage { name: attribute::OTEL_COMPONENT_NAME, required: true },
+            Usage { name: attribute::SERVER_ADDRESS, required: false },
+            Usage { name: attribute::SERVER_PORT, required: false },
+            Usage { name: attribute::ERROR_TYPE, required: false },
+        ],
+    };
+    /// Log records in requests without an outcome, over all attempts.
+    pub const OTEL_SDK_EXPORTER_LOG_INFLIGHT: Metric = Metric {
+        name: "otel.sdk.exporter.log.inflight",
+        unit: "{log_record}",
+        description: "Log records in requests without an outcome, over all attempts.",
+        instrument: Instrument::UpDownCounter,
+        attributes: &[
+            Usage { name: attribute::OTEL_COMPONENT_TYPE, required: true },
+            Usage { name: attribute::OTEL_COMPONENT_NAME, required: true },
+            Usage { name: attribute::SERVER_ADDRESS, required: false },
+            Usage { name: attribute::SERVER_PORT, required: false },
+        ],
+    };
+    /// Data points of metrics whose export has ended.
+    pub const OTEL_SDK_EXPORTER_METRIC_DATA_POINT_EXPORTED: Metric = Metric {
+        name: "otel.sdk.exporter.metric_data_point.exported",
+        unit: "{data_point}",
+        description: "Data points of metrics whose export has ended.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::OTEL_COMPONENT_TYPE, required: true },
+            Usage { name: attribute::OTEL_COMPONENT_NAME, required: true },
+            Usage { name: attribute::SERVER_ADDRESS, required: false },
+            Usage { name: attribute::SERVER_PORT, required: false },
+            Usage { name: attribute::ERROR_TYPE, required: false },
+        ],
+    };
+    /// Data points of metrics in requests without an outcome, over all attempts.
+    pub const OTEL_SDK_EXPORTER_METRIC_DATA_POINT_INFLIGHT: Metric = Metric {
+        name: "otel.sdk.exporter.metric_data_point.inflight",
+        unit: "{data_point}",
+        description: "Data points of metrics in requests without an outcome, over all attempts.",
+        instrument: Instrument::UpDownCounter,
+        attributes: &[
+            Usage { name: attribute::OTEL_COMPONENT_TYPE, required: true },
+            Usage { name: attribute::OTEL_COMPONENT_NAME, required: true },
+            Usage { name: attribute::SERVER_ADDRESS, required: false },
+            Usage { name: attribute::SERVER_PORT, required: false },
+        ],
+    };
+    /// Time from the first attempt of a request to its outcome, pauses included.
+    pub const OTEL_SDK_EXPORTER_OPERATION_DURATION: Metric = Metric {
+        name: "otel.sdk.exporter.operation.duration",
+        unit: "s",
+        description: "Time from the first attempt of a request to its outcome, pauses included.",
+        instrument: Instrument::Histogram,
+        attributes: &[
+            Usage { name: attribute::OTEL_COMPONENT_TYPE, required: true },
+            Usage { name: attribute::OTEL_COMPONENT_NAME, required: true },
+            Usage { name: attribute::SERVER_ADDRESS, required: false },
+            Usage { name: attribute::SERVER_PORT, required: false },
+            Usage { name: attribute::ERROR_TYPE, required: false },
+        ],
+    };
+    /// Log records that were offered to the queue.
+    pub const OTEL_SDK_LOG_CREATED: Metric = Metric {
+        name: "otel.sdk.log.created",
+        unit: "{log_record}",
+        description: "Log records that were offered to the queue.",
+        instrument: Instrument::Counter,
+        attributes: &[
+        ],
+    };
+    /// Time to collect the metrics of flows (`periodic_metric_reader/0`) or our own (`periodic_metric_reader/1`).
+    pub const OTEL_SDK_METRIC_READER_COLLECTION_DURATION: Metric = Metric {
+        name: "otel.sdk.metric_reader.collection.duration",
+        unit: "s",
+        description: "Time to collect the metrics of flows (`periodic_metric_reader/0`) or our own (`periodic_metric_reader/1`).",
+        instrument: Instrument::Histogram,
+        attributes: &[
+            Usage { name: attribute::OTEL_COMPONENT_TYPE, required: true },
+            Usage { name: attribute::OTEL_COMPONENT_NAME, required: true },
+        ],
+    };
+    /// Log records that came to a request, or, with an error, to none.
+    pub const OTEL_SDK_PROCESSOR_LOG_PROCESSED: Metric = Metric {
+        name: "otel.sdk.processor.log.processed",
+        unit: "{log_record}",
+        description: "Log records that came to a request, or, with an error, to none.",
+        instrument: Instrument::Counter,
+        attributes: &[
+            Usage { name: attribute::OTEL_COMPONENT_TYPE, required: true },
+            Usage { name: attribute::OTEL_COMPONENT_NAME, required: true },
+            Usage { name: attribute::ERROR_TYPE, required: false },
+        ],
+    };
+    /// Log records that the queue can hold.
+    pub const OTEL_SDK_PROCESSOR_LOG_QUEUE_CAPACITY: Metric = Metric {
+        name: "otel.sdk.processor.log.queue.capacity",
+        unit: "{log_record}",
+        description: "Log records that the queue can hold.",
+        instrument: Instrument::UpDownCounter,
+        attributes: &[
+            Usage { name: attribute::OTEL_COMPONENT_TYPE, required: true },
+            Usage { name: attribute::OTEL_COMPONENT_NAME, required: true },
+        ],
+    };
+    /// Log records in the queue.
+    pub const OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE: Metric = Metric {
+        name: "otel.sdk.processor.log.queue.size",
+        unit: "{log_record}",
+        description: "Log records in the queue.",
+        instrument: Instrument::UpDownCounter,
+        attributes: &[
+            Usage { name: attribute::OTEL_COMPONENT_TYPE, required: true },
+            Usage { name: attribute::OTEL_COMPONENT_NAME, required: true },
+        ],
+    };
 
     /// All of them, ordered by name.
     pub const ALL: &[Metric] = &[
@@ -1835,6 +2001,16 @@ pub mod metric {
         HUBBLE_PORT_DISTRIBUTION,
         HUBBLE_SCTP_CHUNK_TYPES,
         HUBBLE_TCP_FLAGS,
+        OTEL_SDK_EXPORTER_LOG_EXPORTED,
+        OTEL_SDK_EXPORTER_LOG_INFLIGHT,
+        OTEL_SDK_EXPORTER_METRIC_DATA_POINT_EXPORTED,
+        OTEL_SDK_EXPORTER_METRIC_DATA_POINT_INFLIGHT,
+        OTEL_SDK_EXPORTER_OPERATION_DURATION,
+        OTEL_SDK_LOG_CREATED,
+        OTEL_SDK_METRIC_READER_COLLECTION_DURATION,
+        OTEL_SDK_PROCESSOR_LOG_PROCESSED,
+        OTEL_SDK_PROCESSOR_LOG_QUEUE_CAPACITY,
+        OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE,
     ];
 }
 

@@ -1,21 +1,60 @@
-//! The registry follows OpenTelemetry's rules for names, and `src/generated.rs` is up to date.
+//! The registry follows OpenTelemetry's rules for names, and what is generated from it is up to date.
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use support::flow_proto::Messages;
+use support::reference::MARKER;
 use support::{Level, Manifest, Registry, folder};
+
+/// Compares a file with what is generated for it, or writes it.
+fn check_generated(file: &str, generated: &str) {
+    let path = folder().join(file);
+    if std::env::var_os("EYEPIECE_REGENERATE").is_some() {
+        std::fs::write(&path, generated).unwrap_or_else(|error| panic!("{file}: {error}"));
+        return;
+    }
+    let committed = read(file);
+    assert!(committed == generated, "{file}: run EYEPIECE_REGENERATE=1 cargo test -p eyepiece-semconv --test registry");
+}
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(folder().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
 
 #[test]
 fn generated_names_are_up_to_date() {
-    let path = folder().join("src/generated.rs");
-    let generated = Registry::read().generate();
-    if std::env::var_os("EYEPIECE_REGENERATE").is_some() {
-        std::fs::write(&path, generated).expect("generated.rs is written");
-        return;
-    }
-    let committed = std::fs::read_to_string(&path).expect("generated.rs");
-    assert!(committed == generated, "run EYEPIECE_REGENERATE=1 cargo test -p eyepiece-semconv");
+    check_generated("src/generated.rs", &Registry::read().generate());
+}
+
+#[test]
+fn reference_is_up_to_date() {
+    let readme = read("README.md");
+    let (written, _) = readme.split_once(MARKER).expect("the marker of the reference");
+    check_generated("README.md", &format!("{written}{MARKER}{}", Registry::read().reference()));
+}
+
+/// OpenTelemetry's schema file format 1.1.0.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SchemaFile {
+    file_format: String,
+    schema_url: String,
+    versions: BTreeMap<String, Option<serde_yaml_ng::Value>>,
+}
+
+#[test]
+fn schema_file_has_version_of_crate() {
+    let version = env!("CARGO_PKG_VERSION");
+    let schema: SchemaFile = serde_yaml_ng::from_str(&read(&format!("schemas/{version}"))).expect("a schema file");
+    assert_eq!(schema.file_format, "1.1.0");
+    // generated.rs has the manifest's, as the constant that leaves by OTLP.
+    assert_eq!(schema.schema_url, Manifest::read().schema_url);
+    assert!(schema.schema_url.ends_with(&format!("/{version}")), "{}", schema.schema_url);
+    let number = |version: &str| -> Vec<u32> { version.split('.').map(|part| part.parse().expect(version)).collect() };
+    let newest = schema.versions.keys().max_by_key(|version| number(version.as_str()));
+    assert_eq!(newest.map(String::as_str), Some(version), "the highest version is the file's");
 }
 
 #[test]
@@ -69,7 +108,8 @@ fn own_names_are_unique_and_prefixed() {
     for group in registry.of("metric") {
         let name = group.metric_name.as_deref().expect("a metric has a name");
         assert!(metrics.insert(name), "{name} twice");
-        assert!(name.starts_with("hubble.") || name.starts_with("eyepiece."), "{name}");
+        let prefixes = ["hubble.", "eyepiece.", "otel.sdk."];
+        assert!(prefixes.iter().any(|prefix| name.starts_with(prefix)), "{name}");
         assert!(!name.ends_with("_total") && !name.ends_with(".total"), "{name}");
     }
 }
@@ -99,6 +139,57 @@ fn used_attributes_are_registered() {
     }
 }
 
+/// `weaver registry live-check --v2` knows no attribute of the conventions whose group is not imported.
+#[test]
+fn references_are_imported() {
+    let registry = Registry::read();
+    let imports: BTreeSet<&str> = registry.imports.attribute_groups.iter().map(String::as_str).collect();
+    for attribute in registry.attributes().into_iter().filter(|attribute| attribute.id.is_none()) {
+        let name = attribute.name();
+        let first = name.split('.').next().unwrap_or_default();
+        // A group has the name of a namespace; in the newer syntax, that of its folder.
+        let groups = name.match_indices('.').map(|(end, _)| format!("registry.{}", &name[..end]));
+        let is_imported = groups.chain([format!("*.{first}.registry")]).any(|group| imports.contains(&*group));
+        assert!(is_imported, "{name}: import its group");
+    }
+    // Two groups with one name are one in the resolved registry.
+    let entities: BTreeSet<_> = registry.of("entity").into_iter().filter_map(|group| group.name.as_ref()).collect();
+    assert!(registry.imports.entities.iter().all(|entity| !entities.contains(entity)));
+}
+
+#[test]
+fn hubble_has_what_is_named() {
+    let (registry, messages) = (Registry::read(), Messages::read());
+    assert!(messages.has("Flow.l4.TCP.flags.SYN") && !messages.has("Flow.l4.TCP.no") && !messages.has("No"));
+    for group in registry.of("metric") {
+        let Some(metric) = group.in_hubble("metric") else { continue };
+        let ours = group.metric_name.as_deref().unwrap_or_default().replace('.', "_");
+        let suffix = if group.instrument.as_deref() == Some("histogram") { "_seconds" } else { "_total" };
+        assert_eq!(metric, ours + suffix);
+    }
+    for group in registry.of("event") {
+        assert!(group.in_hubble("message").is_none_or(|message| messages.has(message)), "{}", group.id);
+    }
+    for attribute in registry.attributes() {
+        let fields = attribute.in_hubble("field").into_iter().flat_map(|fields| fields.split(", "));
+        let unknown: Vec<&str> = fields.filter(|field| !messages.has(field)).collect();
+        assert!(unknown.is_empty(), "{}: {unknown:?}", attribute.name());
+    }
+}
+
+#[test]
+fn stable_attributes_are_apart() {
+    let registry = Registry::read();
+    let group = |id: &str| registry.groups.iter().find(|group| group.id == id).expect("a group of otel.yaml");
+    for (id, is_stable) in [("eyepiece.otel.stable", true), ("eyepiece.otel.unstable", false)] {
+        for attribute in &group(id).attributes {
+            let level = attribute.stability.as_deref();
+            assert!(matches!(level, Some("stable" | "release_candidate" | "development")), "{}", attribute.name());
+            assert_eq!(level == Some("stable"), is_stable, "{}: {level:?}", attribute.name());
+        }
+    }
+}
+
 #[test]
 fn entities_have_registered_attributes() {
     let registry = Registry::read();
@@ -121,7 +212,12 @@ fn every_entry_is_documented() {
         assert!(group.note.as_ref().is_none_or(|note| note.ends_with('.')), "{}", group.id);
         match group.r#type.as_str() {
             "attribute_group" => assert!(group.display_name.is_some(), "{}", group.id),
-            "metric" => assert_eq!(group.id, format!("metric.{}", group.metric_name.as_deref().unwrap_or_default())),
+            "metric" => {
+                let name = group.metric_name.as_deref().unwrap_or_default();
+                // As of entities: the dependency has groups for OpenTelemetry's metrics.
+                let prefix = if name.starts_with("otel.") { "metric.reported" } else { "metric" };
+                assert_eq!(group.id, format!("{prefix}.{name}"));
+            }
             "event" => assert_eq!(group.id, format!("event.{}", group.name.as_deref().unwrap_or_default())),
             // An id of its own: the dependency has groups for the same types.
             "entity" => assert_eq!(group.id, format!("entity.reported.{}", group.name.as_deref().unwrap_or_default())),
@@ -143,8 +239,8 @@ fn every_entry_is_documented() {
                 matches!(kind, Some("string" | "string[]" | "int" | "boolean" | "double" | "any")),
                 "{name}: {kind:?}"
             );
-            assert_eq!(attribute.examples.is_some(), kind != Some("boolean"), "{name}");
         }
+        assert_eq!(attribute.examples.is_some(), attribute.kind() != "boolean", "{name}");
     }
 }
 
@@ -156,7 +252,7 @@ fn units_are_ucum() {
         let annotation = unit.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
         let counted = annotation.is_some_and(|what| {
             !what.is_empty()
-                && what.chars().all(|c| c.is_ascii_lowercase())
+                && what.chars().all(|c| c.is_ascii_lowercase() || c == '_')
                 && (what == "series" || !what.ends_with('s'))
         });
         assert!(counted || matches!(unit, "By" | "s"), "{}: unit {unit}", group.id);

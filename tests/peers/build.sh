@@ -14,7 +14,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/peers/versions
 . "$here/versions"
 
-all=(otelcol harness packets cilium-dbg hubble hubble-relay grpcurl kube-apiserver kubectl kubelet docker-compose)
+all=(otelcol harness packets hubble-metrics cilium-dbg hubble hubble-relay grpcurl kube-apiserver kubectl kubelet
+    docker-compose)
 
 # What decides a peer's contents: its version, then the files beside this script that are hashed into its stamp.
 inputs() {
@@ -22,6 +23,7 @@ inputs() {
     otelcol) echo "$COLLECTOR collector/manifest.yaml" ;;
     harness) echo "$CILIUM $(cd "$here" && echo harness/*.go)" ;;
     packets) echo "$GOPACKET $(cd "$here" && echo packets/*.go)" ;;
+    hubble-metrics) echo "$CILIUM_NEWEST $(cd "$here" && echo hubble-metrics/*.go)" ;;
     cilium-dbg | hubble-relay) echo "$CILIUM" ;;
     hubble) echo "$HUBBLE" ;;
     grpcurl) echo "$GRPCURL" ;;
@@ -54,11 +56,16 @@ build_otelcol() {
     (cd "$work/out" && go build -mod=mod -trimpath -ldflags '-s -w' -o "$work/otelcol" .)
 }
 
+# Prints the folder of a module's files (PATH@vVERSION).
+module_folder() {
+    go mod download -json "$1" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p'
+}
+
 # Leaves in the folder $1 a module that has $2 (PATH@vVERSION) as a library: its go.mod has `replace` lines, which only
 # the main module's count of, so they become the main module's.
 wrapper_module() {
     local module=$2 upstream
-    upstream=$(go mod download -json "$module" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+    upstream=$(module_folder "$module")
     [ -f "$upstream/go.mod" ] || { echo "no $module"; return 1; }
     mkdir -p "$1"
     sed 's/^module .*/module eyepiece\/harness/' "$upstream/go.mod" >"$1/go.mod"
@@ -89,6 +96,23 @@ build_packets() {
     mkdir "$1/module"
     (cd "$1/module" && go mod init eyepiece/packets && go get "github.com/gopacket/gopacket@v$GOPACKET")
     ours "$1" packets
+}
+
+# The program carries the dashboards of the module.
+build_hubble-metrics() {
+    local module="github.com/cilium/cilium@v$CILIUM_NEWEST"
+    wrapper_module "$1/module" "$module"
+    mkdir "$1/module/dashboards"
+    # Modules that its metrics do not need: the module proxy lacks the versions that Cilium names.
+    local absent
+    for absent in github.com/osrg/gobgp/v4 sigs.k8s.io/controller-tools sigs.k8s.io/mcs-api/{conformance,controllers}; do
+        mkdir -p "$1/absent/$absent"
+        echo "module $absent" >"$1/absent/$absent/go.mod"
+        sed -i "\\#^\\(replace\\)\\?[[:space:]]*$absent =>#d" "$1/module/go.mod"
+        echo "replace $absent => $1/absent/$absent" >>"$1/module/go.mod"
+    done
+    cp "$(module_folder "$module")"/install/kubernetes/cilium/files/hubble/dashboards/*.json "$1/module/dashboards/"
+    ours "$1" hubble-metrics
 }
 
 build_cilium-dbg() {
@@ -144,9 +168,9 @@ build() {
     trap "chmod -R u+w '$work'; rm -rf '$work'" EXIT
     # `step` runs it as a condition, where `set -e` does not hold: a shell of its own keeps it.
     step "building peer $name" bash -euo pipefail -c "
-        $(declare -f "build_$name" wrapper_module cilium_module ours kubernetes)
-        here='$here' COLLECTOR='$COLLECTOR' CILIUM='$CILIUM' HUBBLE='$HUBBLE' GRPCURL='$GRPCURL'
-        GOPACKET='$GOPACKET' KUBERNETES='$KUBERNETES' COMPOSE='$COMPOSE'
+        $(declare -f "build_$name" module_folder wrapper_module cilium_module ours kubernetes)
+        here='$here' COLLECTOR='$COLLECTOR' CILIUM='$CILIUM' CILIUM_NEWEST='$CILIUM_NEWEST' HUBBLE='$HUBBLE'
+        GRPCURL='$GRPCURL' GOPACKET='$GOPACKET' KUBERNETES='$KUBERNETES' COMPOSE='$COMPOSE'
         build_$name '$work'"
     install -D -m 755 "$work/$name" "$folder/bin/.$name.new"
     mv "$folder/bin/.$name.new" "$folder/bin/$name"

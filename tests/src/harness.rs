@@ -10,6 +10,7 @@ use crate::peer;
 
 pub mod filters;
 pub mod load;
+pub mod metrics;
 pub mod observer;
 
 /// The peer's name.

@@ -13,6 +13,7 @@ pub mod collector;
 pub mod control_group;
 pub mod dockerd;
 pub mod drops;
+pub mod exposition;
 pub mod eyepiece;
 pub mod fed;
 pub mod frame;
@@ -38,7 +39,6 @@ pub mod sample;
 pub mod schema;
 pub mod skip;
 pub mod traffic;
-pub mod unified_group;
 pub mod uplink;
 pub mod watch;
 
@@ -56,7 +56,6 @@ pub use pki::Pki;
 pub use process::Background;
 pub use receiver::{Behaviour, Receiver};
 pub use relay::Relay;
-pub use unified_group::UnifiedGroup;
 pub use watch::Watch;
 
 /// Packets and bytes.

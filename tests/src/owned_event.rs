@@ -40,19 +40,9 @@ fn traffic() -> impl Strategy<Value = TrafficDelta> {
     (0_u8..5, 0_u8..4, numbers).prop_map(|(hook, answered_by, numbers)| {
         let ([ifindex, ingress_ifindex], [packets, bytes, held_packets, held_bytes, cgroup]) = numbers;
         let (hook, answered_by) = (Hook::from_u8(hook).expect("a hook"), AnsweredBy::from_u8(answered_by));
-        TrafficDelta {
-            hook,
-            answered_by,
-            ifindex,
-            ingress_ifindex,
-            packets,
-            bytes,
-            held_packets,
-            held_bytes,
-            cgroup,
-            // A recording has none.
-            process: 0,
-        }
+        // A recording has no process.
+        let none = TrafficDelta::none(hook, ifindex, ingress_ifindex);
+        TrafficDelta { answered_by, packets, bytes, held_packets, held_bytes, cgroup, ..none }
     })
 }
 

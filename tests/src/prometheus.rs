@@ -1,4 +1,4 @@
-//! The real Prometheus as a peer: it scrapes one endpoint, and answers queries.
+//! The real Prometheus as a peer: it scrapes endpoints, and answers queries.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -6,12 +6,22 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Map, Value, json};
 
 use crate::namespace::Inside;
 use crate::process::Background;
 
 /// Its port within the namespace, where it is the only one.
 const PORT: u16 = 9090;
+
+/// An endpoint that is scraped.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Labels that the configuration of the scrape adds to all of its series.
+    pub labels: &'a [(&'a str, &'a str)],
+}
 
 /// A running Prometheus; its data is in a folder of its own.
 #[derive(Debug)]
@@ -22,17 +32,22 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts Debian's prometheus, which scrapes `target` each second, and waits until it is ready.
-    pub fn start(inside: &Inside, target: SocketAddr) -> Result<Self> {
+    /// Starts Debian's prometheus, which scrapes the targets each second, and waits until it is ready.
+    pub fn start(inside: &Inside, targets: &[Target<'_>]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("prometheus.yaml");
-        std::fs::write(
-            &config,
-            format!(
-                "global: {{ scrape_interval: 1s }}\n\
-                 scrape_configs: [ {{ job_name: eyepiece, static_configs: [ {{ targets: [ \"{target}\" ] }} ] }} ]\n"
-            ),
-        )?;
+        let static_config = |target: &Target<'_>| {
+            let labels: Map<String, Value> =
+                target.labels.iter().map(|&(name, value)| (name.to_owned(), value.into())).collect();
+            json!({ "targets": [target.address.to_string()], "labels": labels })
+        };
+        let static_configs: Vec<Value> = targets.iter().map(static_config).collect();
+        // JSON is YAML.
+        let content = json!({
+            "global": { "scrape_interval": "1s" },
+            "scrape_configs": [{ "job_name": "eyepiece", "static_configs": static_configs }],
+        });
+        std::fs::write(&config, format!("{content:#}"))?;
         let process = Background::spawn(
             inside
                 .command("prometheus")
@@ -47,31 +62,43 @@ impl Prometheus {
         Ok(prometheus)
     }
 
-    fn api(&self, path: &str) -> Result<serde_json::Value> {
+    fn api(&self, path: &str) -> Result<Value> {
         let (code, body) = self.inside.get(address(), path)?;
         ensure!(code == 200, "{path}: {code}: {body}");
-        Ok(serde_json::from_str::<serde_json::Value>(&body)?["data"].take())
+        Ok(serde_json::from_str::<Value>(&body)?["data"].take())
     }
 
-    /// Whether the target was scraped last without an error; `None` before the first scrape.
+    /// Whether all targets were scraped last without an error; `None` before the first scrape of each.
     pub fn health(&self) -> Result<Option<(bool, String)>> {
         let targets = self.api("/api/v1/targets")?;
-        let target = &targets["activeTargets"][0];
-        let error = target["lastError"].as_str().unwrap_or_default().to_owned();
-        Ok(match target["health"].as_str() {
-            Some("unknown") => None,
-            health => Some((health == Some("up"), error)),
-        })
+        let targets = targets["activeTargets"].as_array().context("no targets")?;
+        let states: Vec<_> = targets.iter().map(|target| target["health"].as_str().unwrap_or_default()).collect();
+        if states.is_empty() || states.contains(&"unknown") {
+            return Ok(None);
+        }
+        let errors: String = targets.iter().filter_map(|target| target["lastError"].as_str()).collect();
+        Ok(Some((states.iter().all(|state| *state == "up"), errors)))
     }
 
     /// The sum of the values that a query returns now; `None` if it returns none.
     pub fn query(&self, query: &str) -> Result<Option<f64>> {
-        let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let answer = self.api(&format!("/api/v1/query?query={encoded}"))?;
-        let Some(results) = answer["result"].as_array() else { bail!("{query}: {answer}") };
-        let values = results.iter().filter_map(|result| result["value"][1].as_str()?.parse::<f64>().ok());
-        let values: Vec<f64> = values.collect();
+        let values = self.values(query)?;
         Ok((!values.is_empty()).then(|| values.iter().sum()))
+    }
+
+    /// The values that a query returns now.
+    pub fn values(&self, query: &str) -> Result<Vec<f64>> {
+        let answer = self.api(&format!("/api/v1/query?query={}", encoded(query)))?;
+        let Some(results) = answer["result"].as_array() else { bail!("{query}: {answer}") };
+        Ok(results.iter().filter_map(|result| result["value"][1].as_str()?.parse().ok()).collect())
+    }
+
+    /// The values of a label, in order: of the series that a selector matches, or of all series.
+    pub fn label_values(&self, label: &str, selector: Option<&str>) -> Result<Vec<String>> {
+        let matched = selector.map(|selector| format!("?match%5B%5D={}", encoded(selector))).unwrap_or_default();
+        let answer = self.api(&format!("/api/v1/label/{label}/values{matched}"))?;
+        let Some(values) = answer.as_array() else { bail!("{label} {selector:?}: {answer}") };
+        Ok(values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect())
     }
 
     /// Its log.
@@ -94,6 +121,11 @@ pub fn lint(page: &str) -> Result<String> {
     let found = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success() == found.is_empty(), "promtool: {}: {found}", output.status);
     Ok(found)
+}
+
+/// A text as the value of a parameter in a URL.
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 fn address() -> SocketAddr {

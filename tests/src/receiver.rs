@@ -25,6 +25,8 @@ pub enum Behaviour {
     Accept,
     /// Answers with a status, keeps nothing.
     Refuse(Code),
+    /// The same for each request whose number is a multiple of this.
+    RefuseEach(u64, Code),
     /// Answers RESOURCE_EXHAUSTED with RetryInfo of this delay, keeps nothing.
     Throttle(Duration),
     /// Takes the request and never answers.
@@ -161,17 +163,22 @@ impl Service {
     where
         T: Message,
     {
-        locked(&self.0.received).note_request(request.metadata(), request.get_ref().encoded_len());
+        let number = {
+            let mut received = locked(&self.0.received);
+            received.note_request(request.metadata(), request.get_ref().encoded_len());
+            received.requests
+        };
         let behaviour = *locked(&self.0.behaviour);
         let refused = match behaviour {
             Behaviour::Accept => return Ok(0),
+            Behaviour::RefuseEach(each, _) if number % each != 0 => return Ok(0),
             Behaviour::Partial(rejected) => return Ok(rejected),
             Behaviour::Slow(delay) => {
                 tokio::time::sleep(delay).await;
                 return Ok(0);
             }
             Behaviour::Hang => std::future::pending().await,
-            Behaviour::Refuse(code) => Status::new(code, "scripted refusal"),
+            Behaviour::Refuse(code) | Behaviour::RefuseEach(_, code) => Status::new(code, "scripted refusal"),
             Behaviour::Throttle(delay) => throttled(delay),
         };
         locked(&self.0.received).refused += 1;

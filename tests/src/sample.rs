@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use eyepiece_flow::event::TrafficDelta;
 use eyepiece_flow::flow::{Direction, EventType, Flow, Ip, L4, Layer, TcpFlags, Verdict};
-use eyepiece_wire::{AnsweredBy, Hook};
+use eyepiece_wire::Hook;
 
 /// Addresses of a packet, of the source's version.
 pub fn ip(source: impl Into<IpAddr>, destination: impl Into<IpAddr>) -> Ip {
@@ -15,19 +15,7 @@ pub fn ip(source: impl Into<IpAddr>, destination: impl Into<IpAddr>) -> Ip {
 
 /// Returns the traffic that a hook counted at an interface, of packets that came in by another. None was held back.
 pub fn traffic(hook: Hook, (ifindex, ingress_ifindex): (u32, u32), (packets, bytes): (u64, u64)) -> TrafficDelta {
-    let answered_by = AnsweredBy::Unknown;
-    TrafficDelta {
-        hook,
-        answered_by,
-        ifindex,
-        ingress_ifindex,
-        packets,
-        bytes,
-        held_packets: 0,
-        held_bytes: 0,
-        cgroup: 0,
-        process: 0,
-    }
+    TrafficDelta { packets, bytes, ..TrafficDelta::none(hook, ifindex, ingress_ifindex) }
 }
 
 /// The `number`th flow of TCP over IPv4, with what every source knows of it.

@@ -1,8 +1,10 @@
-//! Requests of OTLP against the registry: names, types and presence of every attribute, and what metrics are.
+//! Requests of OTLP against the registry: schema URLs, names, types and presence of every attribute, kinds of metrics.
 
 use std::collections::BTreeSet;
 
-use eyepiece_semconv::{Attribute, EntityType, Event, Instrument, Metric, Type, Usage, attribute};
+use eyepiece_semconv::{
+    Attribute, EntityType, Event, Instrument, Metric, OTEL_SCHEMA_URL, SCHEMA_URL, Type, Usage, attribute,
+};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -15,7 +17,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 pub fn of_logs(request: &ExportLogsServiceRequest) -> BTreeSet<String> {
     let mut violations = BTreeSet::new();
     for of_resource in &request.resource_logs {
-        check_resource(of_resource.resource.as_ref(), &mut violations);
+        check_resource(of_resource.resource.as_ref(), &of_resource.schema_url, &mut violations);
+        of_resource.scope_logs.iter().for_each(|scope| check_scope(&scope.schema_url, &mut violations));
         for record in of_resource.scope_logs.iter().flat_map(|scope| &scope.log_records) {
             let name = &record.event_name;
             match Event::find(name) {
@@ -34,7 +37,8 @@ pub fn of_logs(request: &ExportLogsServiceRequest) -> BTreeSet<String> {
 pub fn of_metrics(request: &ExportMetricsServiceRequest) -> BTreeSet<String> {
     let mut violations = BTreeSet::new();
     for of_resource in &request.resource_metrics {
-        check_resource(of_resource.resource.as_ref(), &mut violations);
+        check_resource(of_resource.resource.as_ref(), &of_resource.schema_url, &mut violations);
+        of_resource.scope_metrics.iter().for_each(|scope| check_scope(&scope.schema_url, &mut violations));
         for sent in of_resource.scope_metrics.iter().flat_map(|scope| &scope.metrics) {
             let Some(metric) = Metric::find(&sent.name) else {
                 violations.insert(format!("metric {} is not registered", sent.name));
@@ -63,13 +67,17 @@ fn points(sent: &Sent, instrument: Instrument) -> Option<Vec<&[KeyValue]>> {
     match (sent.data.as_ref()?, instrument) {
         (Data::Gauge(gauge), Instrument::Gauge) => Some(of_numbers(&gauge.data_points)),
         (Data::Histogram(histogram), Instrument::Histogram) => {
-            let cumulative = histogram.aggregation_temporality() == AggregationTemporality::Cumulative;
-            cumulative.then(|| histogram.data_points.iter().map(|point| &*point.attributes).collect())
+            let has_temporality = histogram.aggregation_temporality() != AggregationTemporality::Unspecified;
+            has_temporality.then(|| histogram.data_points.iter().map(|point| &*point.attributes).collect())
         }
         (Data::Sum(sum), Instrument::Counter | Instrument::UpDownCounter) => {
-            let cumulative = sum.aggregation_temporality() == AggregationTemporality::Cumulative;
-            let monotonic = sum.is_monotonic == (instrument == Instrument::Counter);
-            (cumulative && monotonic).then(|| of_numbers(&sum.data_points))
+            // What may fall is always cumulative.
+            let fits = match sum.aggregation_temporality() {
+                AggregationTemporality::Cumulative => sum.is_monotonic == (instrument == Instrument::Counter),
+                AggregationTemporality::Delta => sum.is_monotonic && instrument == Instrument::Counter,
+                AggregationTemporality::Unspecified => false,
+            };
+            fits.then(|| of_numbers(&sum.data_points))
         }
         _ => None,
     }
@@ -122,9 +130,19 @@ fn find<'a>(attributes: &'a [KeyValue], name: &str) -> Option<&'a Value> {
     attributes.iter().find(|attribute| attribute.key == name)?.value.as_ref()?.value.as_ref()
 }
 
-fn check_resource(resource: Option<&Resource>, violations: &mut BTreeSet<String>) {
+/// Checks the attributes of a resource, which are OpenTelemetry's, as its schema is.
+fn check_resource(resource: Option<&Resource>, schema_url: &str, violations: &mut BTreeSet<String>) {
+    if schema_url != OTEL_SCHEMA_URL {
+        violations.insert(format!("resource has the schema {schema_url:?}"));
+    }
     for attribute in resource.map(|resource| resource.attributes.as_slice()).unwrap_or_default() {
         check_attribute("resource", attribute, violations);
+    }
+}
+
+fn check_scope(schema_url: &str, violations: &mut BTreeSet<String>) {
+    if schema_url != SCHEMA_URL {
+        violations.insert(format!("scope has the schema {schema_url:?}"));
     }
 }
 
@@ -169,10 +187,27 @@ mod tests {
 
     fn log(event_name: &str, attributes: Vec<KeyValue>) -> BTreeSet<String> {
         let record = LogRecord { event_name: event_name.to_owned(), attributes, ..LogRecord::default() };
-        let scope_logs = vec![ScopeLogs { log_records: vec![record], ..ScopeLogs::default() }];
+        of_logs(&request(record, OTEL_SCHEMA_URL, SCHEMA_URL))
+    }
+
+    fn request(record: LogRecord, of_resource: &str, of_scope: &str) -> ExportLogsServiceRequest {
+        let schema_url = of_scope.to_owned();
+        let scope_logs = vec![ScopeLogs { log_records: vec![record], schema_url, ..ScopeLogs::default() }];
         let resource = Resource { attributes: vec![pair(attribute::SERVICE_NAME, text("x"))], ..Resource::default() };
-        let resource_logs = vec![ResourceLogs { resource: Some(resource), scope_logs, ..ResourceLogs::default() }];
-        of_logs(&ExportLogsServiceRequest { resource_logs })
+        let schema_url = of_resource.to_owned();
+        let resource_logs = vec![ResourceLogs { resource: Some(resource), scope_logs, schema_url }];
+        ExportLogsServiceRequest { resource_logs }
+    }
+
+    #[test]
+    fn other_schema_is_found() {
+        for (of_resource, of_scope, expected) in [
+            (SCHEMA_URL, SCHEMA_URL, format!("resource has the schema {SCHEMA_URL:?}")),
+            (OTEL_SCHEMA_URL, "", "scope has the schema \"\"".to_owned()),
+        ] {
+            let violations = of_logs(&request(LogRecord::default(), of_resource, of_scope));
+            assert!(violations.contains(&expected), "{violations:?}");
+        }
     }
 
     fn lost(further: &[KeyValue]) -> BTreeSet<String> {
@@ -247,8 +282,10 @@ mod tests {
         ] {
             let (name, unit, description) = (name.to_owned(), unit.to_owned(), right.description.to_owned());
             let metrics = vec![Sent { name, unit, description, data: Some(data), ..Sent::default() }];
-            let scope_metrics = vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }];
-            let resource_metrics = vec![ResourceMetrics { scope_metrics, ..ResourceMetrics::default() }];
+            let schema_url = SCHEMA_URL.to_owned();
+            let scope_metrics = vec![ScopeMetrics { metrics, schema_url, ..ScopeMetrics::default() }];
+            let schema_url = OTEL_SCHEMA_URL.to_owned();
+            let resource_metrics = vec![ResourceMetrics { resource: None, scope_metrics, schema_url }];
             let violations = of_metrics(&ExportMetricsServiceRequest { resource_metrics });
             assert_eq!(violations.len(), expected, "{violations:?}");
         }

@@ -18,7 +18,7 @@ use crate::settings::Settings;
 use crate::signal::Signal;
 
 /// The keys of headers.
-const HEADERS: [&str; 3] = ["otlp.headers", "otlp.metrics.headers", "otlp.logs.headers"];
+pub(crate) const HEADERS: [&str; 3] = ["otlp.headers", "otlp.metrics.headers", "otlp.logs.headers"];
 
 /// Parts of the names of headers with a secret.
 const SECRET_PARTS: [&str; 10] =
@@ -120,8 +120,13 @@ fn has_secret(kubeconfig: &Path) -> bool {
 /// The warning of a configuration file with secret headers that every user can read.
 pub(crate) fn check_file(path: &Path, values: &Dict) -> Option<Problem> {
     let values = Value::from(values.clone());
-    let names: BTreeSet<String> =
-        HEADERS.iter().filter_map(|key| values.find_ref(key)).flat_map(names).filter(|name| is_secret(name)).collect();
+    check_headers(path, HEADERS.iter().filter_map(|key| values.find_ref(key)).flat_map(names))
+}
+
+/// The warning of a configuration file with headers of these names, if one of them is secret and every user can read
+/// the file.
+pub(crate) fn check_headers(path: &Path, names: impl IntoIterator<Item = String>) -> Option<Problem> {
+    let names: BTreeSet<String> = names.into_iter().filter(|name| is_secret(name)).collect();
     let first = names.first().filter(|_| others_can_read(path))?;
     Some(Problem {
         key: path.display().to_string(),
@@ -132,7 +137,7 @@ pub(crate) fn check_file(path: &Path, values: &Dict) -> Option<Problem> {
 }
 
 /// Names of headers, from a table or a text.
-fn names(headers: &Value) -> Vec<String> {
+pub(crate) fn names(headers: &Value) -> Vec<String> {
     match headers {
         Value::Dict(_, table) => table.keys().cloned().collect(),
         Value::String(_, text) => convert::pairs(text).unwrap_or_default().into_iter().map(|(name, _)| name).collect(),

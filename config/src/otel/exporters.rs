@@ -2,24 +2,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::variables::{Variables, get, problem};
+use super::variables::{Variables, flag, get, problem};
 use crate::error::Problem;
 
 /// The defaults of `OTEL_EXPORTER_PROMETHEUS_HOST` and `_PORT`, by the specification.
-const PROMETHEUS_HOST: &str = "localhost";
-const PROMETHEUS_PORT: &str = "9464";
+pub(crate) const PROMETHEUS_HOST: &str = "localhost";
+pub(crate) const PROMETHEUS_PORT: u16 = 9464;
 
 /// Variables of metrics and logs in the specification that have no effect. Those of traces are no concern of this program.
-const UNSUPPORTED: [&str; 8] = [
-    "OTEL_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-    "OTEL_CONFIG_FILE",
-    "OTEL_ENTITIES",
-    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
-    "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT",
-    "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-    "OTEL_METRICS_EXEMPLAR_FILTER",
-];
+const UNSUPPORTED: [&str; 3] =
+    ["OTEL_ENTITIES", "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "OTEL_METRICS_EXEMPLAR_FILTER"];
 
 /// An exporter of a list.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,8 +33,8 @@ pub(super) fn settings<'a>(
             warnings.push(problem(name, "the variable is not supported and ignored", "unset it"));
         }
     }
-    if let Some((name, _)) = get(variables, "OTEL_SDK_DISABLED").filter(|(_, value)| value.eq_ignore_ascii_case("true"))
-    {
+    let is_disabled = flag(variables, "OTEL_SDK_DISABLED", warnings) == Some(true);
+    if let Some((name, _)) = get(variables, "OTEL_SDK_DISABLED").filter(|_| is_disabled) {
         settings.extend(["otlp.metrics.enabled", "otlp.logs.enabled"].map(|path| (name, path, "false".to_owned())));
         return;
     }
@@ -114,18 +106,22 @@ fn signal<'a>(
 fn prometheus(variables: &Variables, warnings: &mut Vec<Problem>) -> Option<SocketAddr> {
     let (host_name, port_name) = ("OTEL_EXPORTER_PROMETHEUS_HOST", "OTEL_EXPORTER_PROMETHEUS_PORT");
     let host = get(variables, host_name).map_or(PROMETHEUS_HOST, |(_, value)| value);
-    let port = get(variables, port_name).map_or(PROMETHEUS_PORT, |(_, value)| value);
-    let ip = match host {
-        "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        host => host.trim_matches(['[', ']']).parse().ok(),
-    };
+    let port = get(variables, port_name).map(|(_, value)| value);
     let mut refuse = |name, value: &str, right| {
         warnings.push(problem(name, format!("{value:?} is not usable, metrics are not served"), right));
         None
     };
-    match (ip, port.parse()) {
+    match (listen_ip(host), port.map_or(Ok(PROMETHEUS_PORT), str::parse)) {
         (None, _) => refuse(host_name, host, "use localhost or an IP address of this machine"),
-        (_, Err(_)) => refuse(port_name, port, "use a port from 0 to 65535"),
+        (_, Err(_)) => refuse(port_name, port.unwrap_or_default(), "use a port from 0 to 65535"),
         (Some(ip), Ok(port)) => Some(SocketAddr::new(ip, port)),
+    }
+}
+
+/// The address to listen on by a host; `None` if it is neither `localhost` nor an IP address.
+pub(crate) fn listen_ip(host: &str) -> Option<IpAddr> {
+    match host {
+        "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        host => host.trim_matches(['[', ']']).parse().ok(),
     }
 }

@@ -7,10 +7,10 @@ use crate::support::ok;
 #[test]
 fn ignored_opentelemetry_variables_are_warned_about() {
     const TIME: &str = "use a whole number above 0 without a unit, such as 10000";
-    const SUMS: &str = "use cumulative, and convert them in the collector (cumulativetodelta)";
     const PLAIN: &str =
         "the endpoint begins with http://, so nothing is encrypted; use an https:// endpoint, or leave it out";
     const PATH: &str = "leave the path out, or set the protocol to http/protobuf";
+    const PAIRS: &str = "use name=value,name=value with values percent-encoded";
     const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
     for (env, message) in [
         (
@@ -46,8 +46,46 @@ fn ignored_opentelemetry_variables_are_warned_about() {
                 .to_owned(),
         ),
         (
-            "OTEL_CONFIG_FILE=/etc/otel.yaml",
-            "OTEL_CONFIG_FILE: the variable is not supported and ignored; unset it".to_owned(),
+            "OTEL_BLRP_MAX_QUEUE_SIZE=99999999",
+            "otlp.logs.queue_records (from OTEL_BLRP_MAX_QUEUE_SIZE): 99999999 is too large, the variable is ignored; use a \
+             whole number from 1 to 16777216"
+                .to_owned(),
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TIMEOUT=18446744073709551615",
+            format!(
+                "OTEL_EXPORTER_OTLP_TIMEOUT: \"18446744073709551615\" is no number of milliseconds, the variable is ignored; \
+                 {TIME}"
+            ),
+        ),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES=a=b,c",
+            format!("OTEL_RESOURCE_ATTRIBUTES: entry 2 has no name=value form, the variable is ignored; {PAIRS}"),
+        ),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES=a=b,c=%",
+            format!(
+                "OTEL_RESOURCE_ATTRIBUTES: the value of entry 2 is not percent-encoded UTF-8, the variable is ignored; {PAIRS}"
+            ),
+        ),
+        (
+            "OTEL_SDK_DISABLED=1",
+            "OTEL_SDK_DISABLED: \"1\" is neither true nor false, it counts as false; use true or false".to_owned(),
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_LOGS_INSECURE=yes",
+            "OTEL_EXPORTER_OTLP_LOGS_INSECURE: \"yes\" is neither true nor false, it counts as false; use true or false"
+                .to_owned(),
+        ),
+        (
+            "OTEL_ATTRIBUTE_COUNT_LIMIT=many",
+            "OTEL_ATTRIBUTE_COUNT_LIMIT: \"many\" is no limit, the variable is ignored; use a whole number from 0 to \
+             4294967295"
+                .to_owned(),
+        ),
+        (
+            "OTEL_METRICS_EXEMPLAR_FILTER=always_on",
+            "OTEL_METRICS_EXEMPLAR_FILTER: the variable is not supported and ignored; unset it".to_owned(),
         ),
         (
             "OTEL_METRICS_EXPORTER=otlp,zipkin",
@@ -62,12 +100,10 @@ fn ignored_opentelemetry_variables_are_warned_about() {
             "OTEL_LOGS_EXPORTER: otlp and console exclude each other, console is ignored; use one of them".to_owned(),
         ),
         (
-            &format!("{TEMPORALITY}=delta"),
-            format!("{TEMPORALITY}: \"delta\" is not supported, sums are exported as cumulative; {SUMS}"),
-        ),
-        (
-            &format!("{TEMPORALITY}=LowMemory"),
-            format!("{TEMPORALITY}: \"LowMemory\" is not supported, sums are exported as cumulative; {SUMS}"),
+            &format!("{TEMPORALITY}=sometimes"),
+            format!(
+                "{TEMPORALITY}: \"sometimes\" is not known, the variable is ignored; use one of cumulative, delta, lowmemory"
+            ),
         ),
         (
             "OTEL_EXPORTER_OTLP_CERTIFICATE=/ca.pem",
@@ -88,6 +124,7 @@ fn ignored_opentelemetry_variables_are_warned_about() {
         let loaded = ok("", &[env], &[]);
         let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
         assert_eq!(warnings, [message], "{env}");
+        assert!(loaded.settings.otlp.resource_attributes.is_empty(), "{env}");
         let (logs, metrics) = (loaded.settings.otlp.export(Signal::Logs), loaded.settings.otlp.export(Signal::Metrics));
         let host = if env.contains("ENDPOINT") { "c" } else { "localhost" };
         assert_eq!((logs.endpoint, metrics.tls.ca), (format!("http://{host}:4317"), None), "{env}");
@@ -96,6 +133,8 @@ fn ignored_opentelemetry_variables_are_warned_about() {
         &format!("{TEMPORALITY}=Cumulative"),
         "OTEL_EXPORTER_OTLP_COMPRESSION=GZIP",
         "OTEL_EXPORTER_OTLP_PROTOCOL=http/json",
+        "OTEL_SDK_DISABLED=False",
+        "OTEL_EXPORTER_OTLP_INSECURE=TRUE",
     ];
     let loaded = ok("", &silent, &["otlp.protocol=grpc"]);
     assert_eq!((loaded.warnings, loaded.settings.otlp.compression), (Vec::new(), Compression::Gzip));

@@ -1,11 +1,12 @@
-//! Warnings of secrets that others can read.
+//! Secrets: warnings of those that others can read, and messages, which show none.
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use eyepiece_config::{Sources, load};
+use eyepiece_config::{HIDDEN, Signal, Sources, load};
 
+use crate::mistakes;
 use crate::support::{file, ok};
 
 /// The warnings about a secret.
@@ -107,4 +108,36 @@ fn readable_kubeconfig_with_secret_warns() {
             assert!(found.iter().all(|found| found.contains("a token or key") && !found.contains("abc")), "{found:?}");
         }
     }
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let loaded = ok("", &["OTEL_EXPORTER_OTLP_HEADERS=k=s3cret"], &["otlp.logs.headers.authorization=s3cret"]);
+    let (debug, printed) = (format!("{loaded:?}"), loaded.print());
+    let export = format!("{:?}", loaded.settings.otlp.export(Signal::Logs));
+    for text in [&debug, &printed, &export] {
+        assert!(!text.contains("s3cret") && text.contains(HIDDEN), "{text}");
+    }
+    assert!(
+        printed.contains("headers = { \"authorization\" = \"<hidden>\" } # --set otlp.logs.headers.authorization\n")
+    );
+    for set in [
+        "otlp.headers=s3cret",
+        "otlp.headers=a=s3cret%",
+        "otlp.headers=Basic s3cret==",
+        "otlp.headers=Basic s3cret=%",
+        "otlp.headers.a=s3cret\n",
+        "otlp.endpoint=http://a:s3cret@c",
+        "otlp.endpoint=c:4317?token=s3cret",
+        "otlp.endpoint=s3cret?://c",
+        "otlp.logs.endpoint=ftp://c/path?token=s3cret",
+    ] {
+        let found = mistakes("", &[], &[set]);
+        assert!(found.len() == 1 && !found[0].contains("s3cret"), "{found:?}");
+    }
+    let found = mistakes("", &["OTEL_EXPORTER_OTLP_HEADERS=Basic s3cret=="], &[]);
+    assert!(found.len() == 1 && found[0].contains("entry 1 has no header name;"), "{found:?}");
+    assert!(!found[0].contains("s3cret"), "{found:?}");
+    let found = mistakes("[otlp]\nheaders = { a = \"s3cret\" ", &[], &[]);
+    assert!(found.len() == 1 && !found[0].contains("s3cret"), "{found:?}");
 }

@@ -19,8 +19,8 @@ pub use notify::{
     REASON_REPLY, REASON_UNKNOWN, TraceNotify,
 };
 pub use process::{
-    COMMAND_LEN, MAX_LISTENERS, MAX_PROCESSES, Process, RECORD_PROCESS, START_BITS, process_id, process_number,
-    process_start,
+    COMMAND_LEN, MAX_LISTENERS, MAX_OPENED, MAX_PROCESSES, Process, RECORD_PROCESS, START_BITS, process_id,
+    process_number, process_start,
 };
 pub use record::{
     AnsweredBy, Counter, DropKey, FUNCTION_LEN, Header, Hook, IGNORE_ALWAYS, IGNORE_IN_FUNCTIONS, IGNORE_RECEIVER,
@@ -46,8 +46,10 @@ pub mod program {
     pub const DROP: &str = "eyepiece_drop";
     /// The processes of sockets, at `tp_btf/inet_sock_set_state`.
     pub const SOCKET: &str = "eyepiece_socket";
-    /// The processes of sockets that are open already, as an iterator of `task_file`.
+    /// Finds the processes of sockets that are open already, as an iterator of `task_file`.
     pub const OPEN_SOCKET: &str = "eyepiece_open_socket";
+    /// Stores them in the sockets, as an iterator of `tcp`.
+    pub const OPENED: &str = "eyepiece_opened";
     /// Takes totals out of the connection table and marks entries dead; attached nowhere, called by user space.
     pub const SWEEP: &str = "eyepiece_sweep";
     /// Does nothing: the baseline that the others are measured against.
@@ -88,6 +90,8 @@ pub mod map {
     pub const COUNTERS: &str = "EP_COUNTERS";
     /// [`crate::Tunnel`] → 1: outer packets of a tunnel device of this machine.
     pub const TUNNELS: &str = "EP_TUNNELS";
+    /// Address of a socket that is open before the start → [`crate::process_id`]; until the processes are stored.
+    pub const OPENED: &str = "EP_OPENED";
     /// [`crate::process_id`] → [`crate::Process`].
     pub const PROCESSES: &str = "EP_PROCESSES";
     /// Index 0: 1 while user space reads records, else 0.

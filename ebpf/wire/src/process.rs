@@ -9,6 +9,9 @@ pub const RECORD_PROCESS: u8 = 255;
 /// The most processes of `EP_PROCESSES`, and of the names that user space keeps.
 pub const MAX_PROCESSES: usize = 16_384;
 
+/// The most sockets that are open before the start and get a process: further ones have none.
+pub const MAX_OPENED: usize = 65_536;
+
 /// The most entries of `EP_LISTENERS`.
 pub const MAX_LISTENERS: usize = 4096;
 

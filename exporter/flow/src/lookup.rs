@@ -8,7 +8,7 @@ use eyepiece_wire::InterfaceKind;
 pub use crate::endpoint::FlowEnd;
 use crate::flow::{End, Flow};
 use crate::l7::cluster_name;
-use crate::metadata::{EndMetadata, Service};
+use crate::metadata::{EndMetadata, PodContainer, Service};
 
 /// Looks up names of this machine.
 ///
@@ -41,8 +41,12 @@ pub trait NameLookup: Send + Sync {
 /// The fields of the entity at an end of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndEntity<'a> {
-    /// Its pod or container.
+    /// Its pod or container. The pod's name may be missing there: see `pod_name`.
     pub metadata: &'a EndMetadata,
+    /// The name of its pod or container.
+    pub pod_name: &'a str,
+    /// The container of the pod.
+    pub container: Option<&'a PodContainer>,
     /// The labels of its identity, which need not be those of `metadata`: see [`EndEntity::with_labels`].
     pub labels: &'a [String],
     /// The cluster of those labels.
@@ -52,14 +56,15 @@ pub struct EndEntity<'a> {
     /// DNS names, without trailing dot.
     pub dns_names: &'a [String],
     /// Further attributes by semantic conventions.
-    pub attributes: &'a [(&'static str, String)],
+    pub attributes: &'a [(&'static str, Arc<str>)],
 }
 
 impl<'a> EndEntity<'a> {
     /// The fields of a pod or container alone.
     pub fn of(metadata: &'a EndMetadata) -> Self {
-        let (labels, cluster_name) = (&metadata.labels, &metadata.cluster_name);
-        Self { metadata, labels, cluster_name, service: None, dns_names: &[], attributes: &[] }
+        let EndMetadata { cluster_name, pod_name, labels, .. } = metadata;
+        let (container, service) = (None, None);
+        Self { metadata, pod_name, container, labels, cluster_name, service, dns_names: &[], attributes: &[] }
     }
 
     /// The labels of an identity alone.

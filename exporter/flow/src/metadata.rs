@@ -1,6 +1,7 @@
 //! The metadata of a flow: pods and services at its ends, and fields that another Hubble server added.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// The metadata of a flow; default unless a source or a provider fills it in. Flows of another Hubble server have it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub struct Emitter {
 }
 
 /// The pod at one end of a flow.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EndMetadata {
     /// Cluster.
     pub cluster_name: String,
@@ -60,12 +61,21 @@ pub struct EndMetadata {
 }
 
 /// A workload that a pod belongs to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Workload {
     /// Name.
     pub name: String,
     /// `Deployment`, `DaemonSet` …
     pub kind: String,
+}
+
+/// A container of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodContainer {
+    /// Its full id.
+    pub id: Arc<str>,
+    /// Its name in the pod.
+    pub name: Arc<str>,
 }
 
 /// A Kubernetes service.

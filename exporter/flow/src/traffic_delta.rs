@@ -29,6 +29,22 @@ pub struct TrafficDelta {
 }
 
 impl TrafficDelta {
+    /// Nothing yet of a hook at an interface, of packets that came in by another.
+    pub const fn none(hook: Hook, ifindex: u32, ingress_ifindex: u32) -> Self {
+        Self {
+            hook,
+            answered_by: AnsweredBy::Unknown,
+            ifindex,
+            ingress_ifindex,
+            packets: 0,
+            bytes: 0,
+            held_packets: 0,
+            held_bytes: 0,
+            cgroup: 0,
+            process: 0,
+        }
+    }
+
     /// Id of the control group of the sending socket; 0 = unknown.
     pub const fn source_cgroup(&self) -> u64 {
         if self.is_sent_here() { self.cgroup } else { 0 }
@@ -62,18 +78,8 @@ pub struct KernelDrop {
 
 /// One packet; tests set what they look at.
 #[cfg(test)]
-pub(crate) const SAMPLE: TrafficDelta = TrafficDelta {
-    hook: Hook::FromEndpoint,
-    answered_by: AnsweredBy::Unknown,
-    ifindex: 2,
-    ingress_ifindex: 0,
-    packets: 1,
-    bytes: 60,
-    held_packets: 0,
-    held_bytes: 0,
-    cgroup: 0,
-    process: 0,
-};
+pub(crate) const SAMPLE: TrafficDelta =
+    TrafficDelta { packets: 1, bytes: 60, ..TrafficDelta::none(Hook::FromEndpoint, 2, 0) };
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use eyepiece_config::{Export, Protocol, Settings, Signal};
+use eyepiece_config::{Export, Protocol, Settings, Signal, Temporality};
 use eyepiece_flow::record::Batch;
 use tokio::task::spawn_blocking;
 
@@ -13,14 +13,15 @@ use super::mapping;
 use super::names::MachineNames;
 use super::running::{LogsResult, Phase};
 use crate::export::otlp::client::Client;
-use crate::export::otlp::metrics_sender::{MetricsRequests, MetricsSender};
+use crate::export::otlp::deltas::Deltas;
+use crate::export::otlp::metrics_sender::{Accepted, MetricsRequests, MetricsSender};
 use crate::export::otlp::queue::LogSink;
 use crate::export::otlp::resource::Resource;
 use crate::export::otlp::{logs, metrics_sender, self_telemetry};
 use crate::export::stdout::{flows, metrics};
 use crate::pipeline;
 use crate::pipeline::Sink;
-use crate::pipeline::metrics::{Naming, Resolved, Resolver};
+use crate::pipeline::metrics::{Naming, ReaderKind, Resolved, Resolver};
 use crate::support::lock::lock;
 use crate::support::paint::Paint;
 use crate::support::shutdown;
@@ -91,7 +92,7 @@ pub(super) fn metrics(
         return Ok(false);
     }
     let interval = context.settings.otlp.metrics.interval;
-    let reader = SeriesReader::new(context, pipeline, context.settings.metrics.naming);
+    let reader = SeriesReader::new(context, pipeline, (ReaderKind::Interval, context.settings.metrics.naming));
     let resource = context.resource.proto();
     let stop = components.stop.clone();
     if export.protocol == Protocol::Stdout {
@@ -105,15 +106,27 @@ pub(super) fn metrics(
     // Both send to the same receiver, so its failures are logged once.
     let sender = MetricsSender::new(client, context.telemetry);
     let of_flows = sender.clone();
+    let temporality = context.settings.otlp.metrics.temporality;
+    let deltas = (temporality != Temporality::Cumulative).then(Deltas::default);
+    let deltas = Arc::new(Mutex::new(deltas));
     components.tasks.spawn(async move {
-        let produce = || {
-            let (reader, resource) = (reader.clone(), resource.clone());
-            async move { spawn_blocking(move || reader.requests(&resource)).await.unwrap_or_default() }
+        let produce = |accepted: Accepted| {
+            let (reader, resource, deltas) = (reader.clone(), resource.clone(), Arc::clone(&deltas));
+            let produce = move || reader.requests(&resource, lock(&deltas).as_mut(), &accepted);
+            async move { spawn_blocking(produce).await.unwrap_or_default() }
         };
         metrics_sender::run(of_flows, interval, produce, stop).await;
     });
     let (telemetry, resource, stop) = (context.telemetry.clone(), context.resource.clone(), own_metrics.stop.clone());
-    own_metrics.tasks.spawn(async move { self_telemetry::run(telemetry, &resource, sender, interval, stop).await });
+    let deltas = match temporality {
+        Temporality::Cumulative => None,
+        Temporality::Delta => Some(Deltas::default()),
+        // By the specification, counters that are observed stay cumulative.
+        Temporality::LowMemory => Some(Deltas::of_histograms()),
+    };
+    own_metrics
+        .tasks
+        .spawn(async move { self_telemetry::run(telemetry, &resource, deltas, sender, interval, stop).await });
     Ok(true)
 }
 
@@ -122,15 +135,20 @@ pub(super) fn metrics(
 pub(super) struct SeriesReader {
     pipeline: pipeline::Handle,
     names: MachineNames,
+    kind: ReaderKind,
     naming: Naming,
     /// The state of the sums that this reader has exported.
     resolver: Arc<Mutex<Resolver>>,
 }
 
 impl SeriesReader {
-    pub(super) fn new(context: &ExportContext<'_>, pipeline: &pipeline::Handle, naming: Naming) -> Self {
+    pub(super) fn new(
+        context: &ExportContext<'_>,
+        pipeline: &pipeline::Handle,
+        (kind, naming): (ReaderKind, Naming),
+    ) -> Self {
         let (pipeline, names, resolver) = (pipeline.clone(), context.names.clone(), Arc::default());
-        Self { pipeline, names, naming, resolver }
+        Self { pipeline, names, kind, naming, resolver }
     }
 
     /// The metrics of now, with their time.
@@ -140,15 +158,31 @@ impl SeriesReader {
     pub(super) fn resolve(&self) -> Result<(Vec<Resolved>, u64), pipeline::Ended> {
         // Held over both steps, so that a later call has the later snapshot.
         let mut resolver = lock(&self.resolver);
-        let snapshot = self.pipeline.snapshot()?;
+        let snapshot = self.pipeline.snapshot(self.kind)?;
         Ok((resolver.resolve(&snapshot, &self.names, self.naming), snapshot.time))
     }
 
-    fn requests(&self, resource: &opentelemetry_proto::tonic::resource::v1::Resource) -> MetricsRequests {
+    fn requests(
+        &self,
+        resource: &opentelemetry_proto::tonic::resource::v1::Resource,
+        mut deltas: Option<&mut Deltas>,
+        accepted: &[usize],
+    ) -> MetricsRequests {
+        if let Some(deltas) = &mut deltas {
+            deltas.accept(accepted);
+        }
         let Ok((metrics, time)) = self.resolve() else { return MetricsRequests::default() };
         let limit = crate::export::otlp::metrics::MAX_REQUEST;
-        let encoded = crate::export::otlp::metrics::encode(&metrics, time, resource, limit);
-        MetricsRequests { requests: encoded.requests.iter().map(Into::into).collect(), too_large: encoded.oversized }
+        let mut encoded = crate::export::otlp::metrics::encode(&metrics, time, resource, limit);
+        let requests = match deltas {
+            Some(deltas) => deltas.round(encoded.requests),
+            None => {
+                encoded.requests.iter_mut().for_each(crate::export::otlp::metrics::clamp_starts);
+                let requests = encoded.requests.iter().map(Into::into).collect();
+                MetricsRequests { requests, ..MetricsRequests::default() }
+            }
+        };
+        MetricsRequests { too_large: encoded.oversized, ..requests }
     }
 
     fn text(&self) -> String {

@@ -1,5 +1,9 @@
 //! The resource of exports: its attributes, and the id of this instance.
 
+mod machine;
+mod os_release;
+mod own_container;
+
 use std::os::unix::fs::MetadataExt as _;
 
 use eyepiece_config::{Listen, Settings, SourceKind};
@@ -8,26 +12,32 @@ use eyepiece_hubble::node::NO_CLUSTER;
 use eyepiece_semconv::attribute;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
+use self::machine::Machine;
 use super::feed::Emitter;
 use crate::export::otlp::resource::Resource;
+use crate::metadata::kubernetes;
 
 /// The namespace of ids from an instance's properties: OpenTelemetry's conventions, `service.instance.id`.
 const NAMESPACE: u128 = 0x4d63009a_8d0f_11ee_aad7_4c796ed8e320;
 
-/// Files with the machine's id: `machine-id(5)`, and the one of systems without systemd.
-const MACHINE_ID: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
-
 /// The resource of everything that is exported. Reads /proc/1/ns/net: call it before capabilities are given up.
 /// `serves_hubble`: whether the addresses of `hubble.listen` are bound.
 pub(super) fn resource(settings: &Settings, emitter: &Emitter, serves_hubble: bool) -> Resource {
-    let otlp = &settings.otlp;
+    let (otlp, machine) = (&settings.otlp, Machine::read());
     let owned = owned_endpoint(settings, serves_hubble).unwrap_or_else(|| format!("{:x}", fastrand::u128(..)));
-    let instance = instance_id(settings, &machine_id(), &owned, network_namespace());
-    let cluster = Some(&settings.node.cluster).filter(|name| *name != NO_CLUSTER);
-    let cluster = cluster.map(|name| (attribute::K8S_CLUSTER_NAME.to_owned(), name.clone()));
+    let instance = instance_id(settings, &machine.id, &owned, network_namespace());
     let given = otlp.resource_attributes.iter().map(|(name, value)| (name.clone(), value.clone()));
-    let attributes = emitter.attributes().chain(cluster).chain(given);
-    Resource::new(&settings.node.name, &instance, attributes, Some(&otlp.service_name))
+    let ours = machine.attributes().chain(of_kubernetes(settings)).chain(emitter.attributes());
+    Resource::new(&settings.node.name, &instance, ours.chain(given), Some(&otlp.service_name))
+}
+
+/// The node and its cluster, where this machine is one of Kubernetes, and where the cluster has a name.
+fn of_kubernetes(settings: &Settings) -> impl Iterator<Item = (String, String)> {
+    let is_node = kubernetes::is_node(&settings.metadata.kubernetes);
+    let node = (attribute::K8S_NODE_NAME, &settings.node.name, is_node);
+    let cluster = (attribute::K8S_CLUSTER_NAME, &settings.node.cluster, settings.node.cluster != NO_CLUSTER);
+    let known = [node, cluster].into_iter().filter(|(_, _, is_known)| *is_known);
+    known.map(|(name, value, _)| (name.to_owned(), value.clone()))
 }
 
 /// An endpoint that only one process of a machine or network namespace can bind, and that survives a restart; `None` if
@@ -44,7 +54,8 @@ fn owned_endpoint(settings: &Settings, serves_hubble: bool) -> Option<String> {
 }
 
 /// An id that two running instances do not share, and that is the same after a restart if `owned`, an endpoint of this
-/// instance alone, is. Derived from the machine, the node's names, the source and that endpoint.
+/// instance alone, is. Derived from the machine, the node's names, the source and that endpoint. A machine without an id
+/// has its node's name alone.
 ///
 /// `namespace` is the inode of a network namespace other than the machine's: several of them may each have an instance
 /// with the same settings.
@@ -80,12 +91,6 @@ fn uuid_v5(name: &[u8]) -> String {
     text::uuid(&id).iter().map(|byte| char::from(*byte)).collect()
 }
 
-/// The machine's id; empty if it has none, as most containers: the node's name stands for it then.
-fn machine_id() -> String {
-    let read = MACHINE_ID.iter().find_map(|path| std::fs::read_to_string(path).ok());
-    read.unwrap_or_default().trim().to_owned()
-}
-
 /// The inode of our network namespace; `None` in the first process's. Without the privilege to look at that one
 /// (`SYS_PTRACE`, or its capabilities) ours counts as another.
 fn network_namespace() -> Option<u64> {
@@ -97,7 +102,7 @@ fn network_namespace() -> Option<u64> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use eyepiece_config::{Settings, SourceKind};
+    use eyepiece_config::{Enabled, PodScope, Settings, SourceKind};
 
     use super::{Emitter, attribute, instance_id, owned_endpoint, resource, uuid_v5};
 
@@ -178,15 +183,31 @@ mod tests {
         assert_eq!(value(&settings, attribute::K8S_CLUSTER_NAME), None, "the default is no cluster");
         settings.node.cluster = "prod".to_owned();
         assert_eq!(value(&settings, attribute::K8S_CLUSTER_NAME).as_deref(), Some("prod"));
-        let given = [
-            (attribute::K8S_CLUSTER_NAME, "given"),
-            (attribute::SERVICE_INSTANCE_ID, "mine"),
-            (attribute::HOST_NAME, ""),
-        ];
-        let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        settings.otlp.resource_attributes = given.into();
-        assert_eq!(value(&settings, attribute::K8S_CLUSTER_NAME).as_deref(), Some("given"));
-        assert_eq!(value(&settings, attribute::SERVICE_INSTANCE_ID).as_deref(), Some("mine"));
-        assert_eq!(value(&settings, attribute::HOST_NAME), None, "an empty value leaves it out");
+        let kubernetes = &mut settings.metadata.kubernetes;
+        (kubernetes.enabled, kubernetes.scope) = (Enabled::On, PodScope::Node);
+        assert_eq!(value(&settings, attribute::K8S_NODE_NAME).as_deref(), Some("node"));
+        settings.metadata.kubernetes.enabled = Enabled::Off;
+        assert_eq!(value(&settings, attribute::K8S_NODE_NAME), None);
+    }
+
+    #[test]
+    fn given_attributes_win() {
+        let mut settings = Settings::default();
+        settings.node.name = "node".to_owned();
+        let plain = resource(&settings, &Emitter::default(), false);
+        let ours: Vec<&str> = plain.attributes().iter().map(|(name, _)| name.as_str()).collect();
+        for name in [attribute::HOST_ARCH, attribute::OS_TYPE, attribute::TELEMETRY_SDK_NAME, attribute::HOST_NAME] {
+            assert!(ours.contains(&name), "{name}: {ours:?}");
+        }
+        let others = [attribute::CONTAINER_ID, attribute::HOST_ID, attribute::K8S_CLUSTER_NAME, attribute::OS_VERSION];
+        let names = || ours.iter().chain(&others).filter(|name| **name != attribute::SERVICE_NAME);
+        settings.otlp.resource_attributes = names().map(|name| ((*name).to_owned(), "given".to_owned())).collect();
+        for name in names() {
+            assert_eq!(value(&settings, name).as_deref(), Some("given"), "{name}");
+        }
+        settings.otlp.resource_attributes = names().map(|name| ((*name).to_owned(), String::new())).collect();
+        for name in names() {
+            assert_eq!(value(&settings, name), None, "{name}: an empty value leaves it out");
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use eyepiece_config as config;
 use eyepiece_config::{Settings, Signal, Switch};
 
+use crate::export::otlp::encode::AttributeLimits;
 use crate::export::otlp::logs::LogsConfig;
 use crate::pipeline::metrics;
 use crate::pipeline::metrics::{Context, Handlers};
@@ -46,13 +47,16 @@ fn grace(settings: &config::Metrics) -> Duration {
 pub(super) fn aggregation(settings: &Settings) -> metrics::Config {
     // The totals of a recording must stay complete, however long it plays.
     let never_expires = settings.source.kind == config::SourceKind::Replay;
-    let interval = settings.otlp.metrics.interval;
+    // A last value is exported once more if its first request fails.
+    let export = &settings.otlp.metrics;
+    let exports = if export.enabled { export.interval.saturating_mul(2) } else { Duration::ZERO };
     let settings = &settings.metrics;
+    let never_expires = never_expires || settings.idle_expiry.is_zero();
     metrics::Config {
         handlers: handlers(settings),
         max_series: settings.max_series as usize,
-        idle_expiry: if never_expires { Duration::ZERO } else { settings.idle_expiry },
-        gone_expiry: metrics::GONE_EXPIRY.max(interval),
+        idle_expiry: if never_expires { Duration::ZERO } else { settings.idle_expiry.max(exports) },
+        gone_expiry: metrics::GONE_EXPIRY.max(exports),
         flow_detail: settings.flow_detail,
     }
 }
@@ -73,6 +77,41 @@ pub(super) fn logs(settings: &Settings) -> LogsConfig {
         flush_delay: logs.delay,
         in_flight: logs.in_flight as usize,
         kinds: logs.events,
+        attribute_limits: AttributeLimits {
+            count: logs.attribute_count_limit,
+            value_length: logs.attribute_value_length_limit,
+        },
         ..LogsConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use eyepiece_config::{Settings, SourceKind};
+
+    use super::aggregation;
+
+    #[test]
+    fn series_outlive_two_exports() {
+        // In seconds.
+        for (name, interval, is_exported, idle, expected) in [
+            ("default", 10, true, 300, (300, 60)),
+            ("rare exports", 90, true, 100, (180, 180)),
+            ("rare exports of lasting series", 90, true, 300, (300, 180)),
+            ("no exports", 90, false, 100, (100, 60)),
+            ("no expiry", 90, true, 0, (0, 180)),
+        ] {
+            let mut settings = Settings::default();
+            settings.otlp.metrics.interval = Duration::from_secs(interval);
+            settings.otlp.metrics.enabled = is_exported;
+            settings.metrics.idle_expiry = Duration::from_secs(idle);
+            let config = aggregation(&settings);
+            assert_eq!((config.idle_expiry.as_secs(), config.gone_expiry.as_secs()), expected, "{name}");
+        }
+        let mut settings = Settings::default();
+        settings.source.kind = SourceKind::Replay;
+        assert_eq!(aggregation(&settings).idle_expiry, Duration::ZERO, "a replay");
     }
 }

@@ -6,9 +6,10 @@ use eyepiece_config::Settings;
 use super::certificates::Certificates;
 use super::error::AppError;
 use super::exports::{ExportContext, SeriesReader};
+use crate::export::own_durations;
 use crate::export::prometheus::{Format, Page, RequestMetrics};
 use crate::pipeline;
-use crate::pipeline::metrics::Naming;
+use crate::pipeline::metrics::{Naming, ReaderKind};
 use crate::serve::http::{Server, ServerError};
 use crate::serve::prometheus::{Bound, Config};
 use crate::source::Waker;
@@ -42,13 +43,14 @@ impl Drop for WakeOnDrop {
 
 /// Serves the address.
 pub(super) fn serve(bound: Bound, context: &ExportContext<'_>, pipeline: &pipeline::Handle) -> anyhow::Result<Server> {
-    let series = SeriesReader::new(context, pipeline, Naming::Hubble);
+    let series = SeriesReader::new(context, pipeline, (ReaderKind::Scrapes, Naming::Hubble));
     let reader = PageReader { series, _wake: WakeOnDrop(pipeline.waker()) };
     let (address, telemetry, resource) = (bound.address(), context.telemetry.clone(), context.resource.clone());
     let render = move |format: Format, requests: &RequestMetrics| {
         // The closure owns the whole reader.
         let reader = &reader;
-        let (flows, _) = reader.series.resolve().map_err(|error| error.to_string())?;
+        let (mut flows, _) = reader.series.resolve().map_err(|error| error.to_string())?;
+        flows.extend(own_durations::resolve(&telemetry));
         let samples = telemetry.samples();
         let page = Page { flows: &flows, requests, samples: &samples, resource: resource.attributes() };
         Ok::<_, String>(page.render(format))

@@ -19,7 +19,9 @@ use crate::support::clock::unix_now;
 use crate::support::decode_errors::Example;
 use crate::support::export_health::Report;
 use crate::support::lookup::Lookup;
-use crate::support::status::{ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, ProviderStatus, Status};
+use crate::support::status::{
+    ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, ProviderStatus, SampleStatus, Status,
+};
 use crate::support::telemetry::Telemetry;
 
 /// Binds the admin endpoint's address; returns `None` if it is off.
@@ -91,12 +93,17 @@ pub(super) fn serve(
         hooks: views.hooks.as_ref().map(|(hooks, mode)| attached(hooks, *mode)).unwrap_or_default(),
         privileges: capabilities::held().map(Into::into).unwrap_or_default(),
         undecodable: telemetry.examples().list().iter().map(|each| example(each, example_bytes)).collect(),
-        samples: telemetry.samples().into_iter().map(Into::into).collect(),
+        samples: samples(&telemetry),
     };
     let documents = AdminDocuments { status, registry };
     let admin = listener.serve(ready, documents).context("cannot serve the admin endpoint")?;
     tracing::info!("admin listener on {}", admin.addr);
     Ok(Some(admin))
+}
+
+fn samples(telemetry: &Telemetry) -> Vec<SampleStatus> {
+    let durations = telemetry.durations().into_iter().map(SampleStatus::from);
+    telemetry.samples().into_iter().map(SampleStatus::from).chain(durations).collect()
 }
 
 fn export(report: Report) -> ExportStatus {

@@ -105,16 +105,17 @@ pub fn text<'a>(context: Context, entity: &EndEntity<'a>) -> Option<Cow<'a, str>
         [text] => own(text),
         texts => Some(Cow::Owned(texts.join(","))),
     };
-    let workload = || end.workloads.first().map(|workload| workload.name.as_str());
+    // As in Hubble, a namespace alone names no workload, unlike a pod.
+    let workload = || end.workloads.first().map(|workload| workload.name.as_str()).filter(|name| !name.is_empty());
     match context {
         Context::Identity => joined(entity.labels),
         Context::Namespace => own(&end.namespace),
-        Context::Pod => with_namespace(&end.pod_name),
-        Context::PodName => own(&end.pod_name),
+        Context::Pod => with_namespace(entity.pod_name),
+        Context::PodName => own(entity.pod_name),
         Context::Workload => with_namespace(workload()?),
         Context::WorkloadName => own(workload()?),
         Context::App => own(app(entity.labels)?),
-        Context::Container => own(&end.pod_name).filter(|_| label(CONTAINER).is_some()),
+        Context::Container => own(entity.pod_name).filter(|_| label(CONTAINER).is_some()),
         Context::Unit => own(label(UNIT)?),
         Context::Dns => joined(entity.dns_names),
         Context::Name | Context::Ip | Context::ReservedIdentity => None,
@@ -155,6 +156,7 @@ mod tests {
         let container = end("shop", "shop-web-1", "web", &["container:image=web:1"]);
         let unit = end("host", "sshd.service", "", &["host:unit=sshd.service"]);
         let bare = end("shop", "", "", &[]);
+        let unnamed = EndMetadata { workloads: vec![Workload::default()], ..end("shop", "", "", &[]) };
         let recommended = end("shop", "web-1", "web", &["k8s:app.kubernetes.io/name=c", "k8s:app=b"]);
         let unknown = EndMetadata::default();
         let names = ["a.example".to_owned(), "b.example".to_owned()];
@@ -166,6 +168,8 @@ mod tests {
             ("namespace", &pod, &[], Some("shop")),
             ("workload", &pod, &[], Some("shop/web")),
             ("workload", &unit, &[], None),
+            ("workload", &unnamed, &[], None),
+            ("workload-name", &unnamed, &[], None),
             ("workload-name", &container, &[], Some("web")),
             ("app", &pod, &[], Some("b")),
             ("app", &recommended, &[], Some("c")),

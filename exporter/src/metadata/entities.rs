@@ -15,7 +15,7 @@ use hashbrown::hash_table::Entry;
 
 use super::context_names::ContextNames;
 use super::link_tables::address_bits;
-use super::provider::{Entity, EntityKind, Key};
+use super::provider::{Entity, EntityKind, EntityRef, Key};
 
 /// Shards of a table. A change of one of 100,000 entries copies 400, some 15 KiB.
 const SHARDS: usize = 256;
@@ -40,7 +40,7 @@ pub struct EntityLink {
 /// An entity with its name.
 #[derive(Clone, Debug)]
 pub(super) struct NamedEntity {
-    pub(super) entity: Arc<Entity>,
+    pub(super) owner: EntityRef,
     pub(super) name: Arc<Lease>,
     pub(super) contexts: ContextNames,
     /// Keeps the texts of `contexts`.
@@ -176,7 +176,7 @@ impl Entities {
 
     /// Whether an entity is only a process, outside of any container and unit.
     pub fn is_process(&self, number: u32) -> bool {
-        self.get(number).is_some_and(|found| found.entity.kind == EntityKind::Process)
+        self.get(number).is_some_and(|found| found.owner.entity.kind == EntityKind::Process)
     }
 
     /// The name of an entity.
@@ -197,7 +197,12 @@ impl Entities {
 
     /// An entity by its number, to keep it.
     pub fn entity(&self, number: u32) -> Option<&Arc<Entity>> {
-        self.get(number).map(|found| &found.entity)
+        self.owner(number).map(|owner| &owner.entity)
+    }
+
+    /// An entity by its number, or the container that has the number.
+    pub(super) fn owner(&self, number: u32) -> Option<&EntityRef> {
+        self.get(number).map(|found| &found.owner)
     }
 
     fn get(&self, number: u32) -> Option<&NamedEntity> {

@@ -31,7 +31,7 @@ impl EntityLabels {
         let end = entity.metadata;
         let workload = end.workloads.first();
         let values = [
-            end.pod_name.as_str(),
+            entity.pod_name,
             end.namespace.as_str(),
             workload.map_or("", |workload| workload.name.as_str()),
             workload.map_or("", |workload| workload.kind.as_str()),

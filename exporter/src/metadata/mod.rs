@@ -7,6 +7,8 @@ pub mod docker;
 mod entities;
 pub mod entity_events;
 pub mod entity_labels;
+#[cfg(test)]
+mod entry_recorder;
 pub mod file;
 mod intake;
 pub mod kubernetes;

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use super::context_names::ContextNames;
 use super::entities::{Entities, EntityLink};
 use super::link_tables::{InterfaceInfo, LinkTables};
-use super::provider::Entity;
+use super::provider::{Entity, EntityRef};
 
 /// The state of links and the entities of providers at one time. Snapshots share the parts that did not change.
 #[derive(Clone, Debug, Default)]
@@ -37,8 +37,9 @@ impl NameSnapshot {
             let namespace = links.endpoint_namespace(endpoint);
             let is_there = links.endpoint_name(endpoint) != Symbol::EMPTY
                 && (namespace.is_none() || namespace == before.links.endpoint_namespace(endpoint));
-            let [old, new] = [&before.entities, &entities].map(|entities| entities.entity(link.entity));
-            if is_there && old.zip(new).is_some_and(|(old, new)| Arc::ptr_eq(old, new)) {
+            let [old, new] = [&before.entities, &entities]
+                .map(|entities| entities.owner(link.entity).map(EntityRef::memory_addresses));
+            if is_there && old.is_some() && old == new {
                 endpoints.entry(endpoint).or_insert(link);
             }
         }
@@ -125,8 +126,8 @@ impl NameSnapshot {
     }
 }
 
-/// The labels of an end.
-enum Labels<'a> {
+/// The source of an end's labels.
+enum LabelSource<'a> {
     /// Those of its entity.
     Own,
     /// Those of its identity, which differ.
@@ -138,31 +139,31 @@ enum Labels<'a> {
 /// An entity with the labels of an identity; `None` for one that no provider knows.
 #[derive(Debug)]
 struct Relabeled {
-    entity: Arc<Entity>,
+    owner: EntityRef,
     identity: Option<Arc<Entity>>,
 }
 
 impl EntityFields for Relabeled {
     fn fields(&self) -> EndEntity<'_> {
         let labels = self.identity.as_ref().map_or(&[][..], |identity| &identity.metadata.labels);
-        self.entity.fields().with_labels(labels)
+        self.owner.fields().with_labels(labels)
     }
 }
 
 impl NameSnapshot {
-    /// The labels of an end with an entity. An endpoint has its own. So has an entity whose identity no provider knows: its
-    /// number may be of another provider's labels.
-    fn labels(&self, end: &End, entity: &Entity) -> Labels<'_> {
+    /// The source of the labels of an end with an entity. An endpoint has its own. So has an entity whose identity no
+    /// provider knows: its number may be of another provider's labels.
+    fn label_source(&self, end: &End, entity: &Entity) -> LabelSource<'_> {
         if !self.entities.has_identities() || end.endpoint != 0 || end.identity == 0 {
-            return Labels::Own;
+            return LabelSource::Own;
         }
         let found = self.entities.of_identity(end.identity);
         match found.and_then(|found| self.entities.entity(found.entity)) {
-            Some(identity) if identity.metadata.labels != entity.metadata.labels => Labels::OfIdentity(identity),
+            Some(identity) if identity.metadata.labels != entity.metadata.labels => LabelSource::OfIdentity(identity),
             None if end.identity != entity.identity && self.entities.of_identity(entity.identity).is_some() => {
-                Labels::Unknown
+                LabelSource::Unknown
             }
-            Some(_) | None => Labels::Own,
+            Some(_) | None => LabelSource::Own,
         }
     }
 }
@@ -185,20 +186,22 @@ impl BatchNames for NameSnapshot {
     }
 
     fn entity(&self, end: &End) -> Option<EndEntity<'_>> {
-        let entity = self.entities.entity(end.entity)?;
-        Some(match self.labels(end, entity) {
-            Labels::Own => entity.fields(),
-            Labels::OfIdentity(identity) => entity.fields().with_labels(&identity.metadata.labels),
-            Labels::Unknown => entity.fields().with_labels(&[]),
+        let owner = self.entities.owner(end.entity)?;
+        Some(match self.label_source(end, &owner.entity) {
+            LabelSource::Own => owner.fields(),
+            LabelSource::OfIdentity(identity) => owner.fields().with_labels(&identity.metadata.labels),
+            LabelSource::Unknown => owner.fields().with_labels(&[]),
         })
     }
 
     fn shared_entity(&self, end: &End) -> Option<Arc<dyn EntityFields>> {
-        let entity = Arc::clone(self.entities.entity(end.entity)?);
-        Some(match self.labels(end, &entity) {
-            Labels::Own => entity,
-            Labels::OfIdentity(identity) => Arc::new(Relabeled { identity: Some(Arc::clone(identity)), entity }),
-            Labels::Unknown => Arc::new(Relabeled { identity: None, entity }),
-        })
+        let owner = self.entities.owner(end.entity)?;
+        let identity = match self.label_source(end, &owner.entity) {
+            LabelSource::Own if owner.container.is_none() => return Some(Arc::<Entity>::clone(&owner.entity)),
+            LabelSource::Own => return Some(Arc::new(owner.clone())),
+            LabelSource::OfIdentity(identity) => Some(Arc::clone(identity)),
+            LabelSource::Unknown => None,
+        };
+        Some(Arc::new(Relabeled { owner: owner.clone(), identity }))
     }
 }

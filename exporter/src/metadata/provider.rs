@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use eyepiece_flow::lookup::{EndEntity, EntityFields};
-use eyepiece_flow::metadata::{EndMetadata, Service};
+use eyepiece_flow::metadata::{EndMetadata, PodContainer, Service};
+use eyepiece_semconv::attribute;
 
 /// The senders of changes, in the order of precedence: of several entities at one key the first provider's wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -94,20 +95,31 @@ pub struct Entity {
     pub identity: u32,
     /// A pod's first IPv4 and IPv6 address, by which the processes in its control groups send.
     pub addresses: [Option<IpAddr>; 2],
-    /// The fields of Hubble's `flow.Endpoint`.
-    pub metadata: EndMetadata,
+    /// The name of its pod or container, which `metadata` does not have.
+    pub pod_name: Box<str>,
+    /// The other fields of Hubble's `flow.Endpoint`. The pods of a workload share them.
+    pub metadata: Arc<EndMetadata>,
     /// The service that it is or belongs to.
-    pub service: Option<Service>,
+    pub service: Option<Arc<Service>>,
     /// DNS names, without trailing dot.
     pub dns_names: Vec<String>,
     /// Further attributes by semantic conventions (`container.id`, `k8s.pod.uid`, `process.pid` …).
-    pub attributes: Vec<(&'static str, String)>,
+    pub attributes: Vec<(&'static str, Arc<str>)>,
+}
+
+impl Entity {
+    /// An entity with these fields of Hubble's `flow.Endpoint` alone.
+    pub fn of(mut metadata: EndMetadata) -> Self {
+        let pod_name = std::mem::take(&mut metadata.pod_name).into();
+        Self { pod_name, metadata: Arc::new(metadata), ..Self::default() }
+    }
 }
 
 impl EntityFields for Entity {
     fn fields(&self) -> EndEntity<'_> {
         EndEntity {
-            service: self.service.as_ref(),
+            pod_name: &self.pod_name,
+            service: self.service.as_deref(),
             dns_names: &self.dns_names,
             attributes: &self.attributes,
             ..EndEntity::of(&self.metadata)
@@ -115,8 +127,45 @@ impl EntityFields for Entity {
     }
 }
 
+/// An entity as a whole, or one of its containers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityRef {
+    /// The entity.
+    pub entity: Arc<Entity>,
+    /// The container; `None` = the whole.
+    pub container: Option<Arc<PodContainer>>,
+}
+
+impl EntityRef {
+    /// Its further attributes by semantic conventions, those of the container included.
+    pub fn attributes(&self) -> impl Iterator<Item = (&'static str, &Arc<str>)> {
+        let of_container = self.container.iter().flat_map(|container| {
+            [(attribute::K8S_CONTAINER_NAME, &container.name), (attribute::CONTAINER_ID, &container.id)]
+        });
+        self.entity.attributes.iter().map(|(name, text)| (*name, text)).chain(of_container)
+    }
+
+    /// Its addresses in memory, which nothing else has as long as it is there.
+    pub(super) fn memory_addresses(&self) -> (usize, usize) {
+        let container = self.container.as_ref().map_or(0, |container| Arc::as_ptr(container).addr());
+        (Arc::as_ptr(&self.entity).addr(), container)
+    }
+}
+
+impl From<Arc<Entity>> for EntityRef {
+    fn from(entity: Arc<Entity>) -> Self {
+        Self { entity, container: None }
+    }
+}
+
+impl EntityFields for EntityRef {
+    fn fields(&self) -> EndEntity<'_> {
+        EndEntity { container: self.container.as_deref(), ..self.entity.fields() }
+    }
+}
+
 /// A key of an entity.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Key {
     /// A network namespace, by its inode.
     Namespace(u32),
@@ -145,14 +194,33 @@ pub enum Key {
     Identity(u32),
 }
 
+impl Key {
+    /// The first key in the order of keys.
+    pub(super) const FIRST: Self = Self::Namespace(0);
+}
+
 /// The target of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// An entity.
     Entity(Arc<Entity>),
+    /// A container of an entity.
+    Container(Arc<Entity>, Arc<PodContainer>),
     /// Another key: that of the container whose processes are in a namespace or control group, whichever provider has
     /// the container. At most four such steps are followed.
     Key(Key),
+}
+
+impl Target {
+    /// Returns the entity; `None` for a key.
+    pub fn entity(&self) -> Option<EntityRef> {
+        let (entity, container) = match self {
+            Self::Entity(entity) => (entity, None),
+            Self::Container(entity, container) => (entity, Some(Arc::clone(container))),
+            Self::Key(_) => return None,
+        };
+        Some(EntityRef { entity: Arc::clone(entity), container })
+    }
 }
 
 /// A change of a provider's entries.
@@ -194,4 +262,29 @@ pub trait ChangeReceiver: Send + Sync + 'static {
 
     /// Reports a provider's condition, and how many objects (containers, pods …) it has.
     fn report(&self, provider: Provider, condition: Condition, objects: usize);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::Key;
+
+    #[test]
+    fn first_key_precedes_all() {
+        let address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        for key in [
+            Key::Namespace(1),
+            Key::ControlGroup(0),
+            Key::Process(0),
+            Key::Container("".into()),
+            Key::Pod("".into()),
+            Key::Address(address),
+            Key::Prefix(address, 0),
+            Key::Service { address, port: 0, protocol: 0 },
+            Key::Identity(0),
+        ] {
+            assert!(Key::FIRST < key, "{key:?}");
+        }
+    }
 }

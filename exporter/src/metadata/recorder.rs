@@ -36,7 +36,9 @@ impl Recorder {
 
 fn entry(key: &Key, target: &Target) -> String {
     match target {
-        Target::Entity(entity) => format!("  {key:?} -> {:?} {}", entity.kind, entity.name),
+        Target::Entity(entity) | Target::Container(entity, _) => {
+            format!("  {key:?} -> {:?} {}", entity.kind, entity.name)
+        }
         Target::Key(next) => format!("  {key:?} -> {next:?}"),
     }
 }

@@ -2,7 +2,7 @@
 
 mod lookup;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::context_names::{ContextNames, WantedTexts};
 use super::entities::{Entities, EntityLink, NamedEntity};
 use super::entity_events::event::EntityEvent;
 use super::entity_events::tracker::EntityTracker;
-use super::provider::{Change, ChangeReceiver, Condition, Entity, Key, Provider, Target};
+use super::provider::{Change, ChangeReceiver, Condition, Entity, EntityRef, Key, Provider, Target};
 use super::publish::Publisher;
 use crate::support::lock::lock;
 
@@ -47,10 +47,10 @@ struct Names {
 }
 
 impl Names {
-    fn name(&self, entity: &Arc<Entity>) -> NamedEntity {
-        let (contexts, texts) = ContextNames::lease(&self.wanted, &entity.fields(), &self.symbols);
-        let name = Arc::new(self.symbols.lease(&entity.name));
-        NamedEntity { entity: Arc::clone(entity), name, contexts, _texts: texts.into() }
+    fn name(&self, owner: EntityRef) -> NamedEntity {
+        let (contexts, texts) = ContextNames::lease(&self.wanted, &owner.fields(), &self.symbols);
+        let name = Arc::new(self.symbols.lease(&owner.entity.name));
+        NamedEntity { owner, name, contexts, _texts: texts.into() }
     }
 }
 
@@ -58,13 +58,13 @@ impl Names {
 struct State {
     /// Targets in the order of precedence.
     entries: HashMap<Key, Vec<(Provider, Target)>>,
-    /// Keys whose targets are a key.
-    referrers: HashMap<Key, HashSet<Key>>,
+    /// Keys that are targets, each with a key that it is the target of.
+    references: BTreeSet<(Key, Key)>,
     /// The number of a key's entity in `published`.
     entity_numbers: HashMap<Key, u32>,
-    /// Number and count of keys of each entity, those of [`Ended`] included, by its address in memory, which its entry in
-    /// `published` keeps.
-    numbers: HashMap<usize, (u32, usize)>,
+    /// Number and count of keys of each entity and container, those of [`Ended`] included, by its addresses in memory,
+    /// which its entry in `published` keeps.
+    numbers: HashMap<(usize, usize), (u32, usize)>,
     free: Vec<u32>,
     /// In the order of their ends.
     ended: VecDeque<Ended>,
@@ -218,6 +218,8 @@ impl State {
             (Ok(place), Some(target)) => Some(std::mem::replace(&mut targets[place].1, target)),
             (Ok(place), None) => Some(targets.remove(place).1),
             (Err(place), Some(target)) => {
+                // Nearly always of one provider.
+                targets.reserve_exact(1);
                 targets.insert(place, (provider, target));
                 None
             }
@@ -227,26 +229,22 @@ impl State {
             |to: &Key| targets.iter().any(|(_, target)| matches!(target, Target::Key(known) if known == to));
         if let Some(Target::Key(to)) = &old
             && !still_refers(to)
-            && let Some(referrers) = self.referrers.get_mut(to)
         {
-            referrers.remove(key);
-            if referrers.is_empty() {
-                self.referrers.remove(to);
-            }
+            self.references.remove(&(to.clone(), key.clone()));
         }
         if targets.is_empty() {
             self.entries.remove(key);
         }
         if let Some(Target::Key(to)) = target {
-            self.referrers.entry(to.clone()).or_default().insert(key.clone());
+            self.references.insert((to.clone(), key.clone()));
         }
         let is_changed = old.as_ref() != target;
         if let Some(tracker) = self.tracker.as_mut().filter(|_| is_changed) {
-            if let Some(Target::Entity(entity)) = target {
-                tracker.add(provider, entity);
+            if let Some(owner) = target.and_then(Target::entity) {
+                tracker.add(provider, &owner);
             }
-            if let Some(Target::Entity(entity)) = &old {
-                tracker.remove(provider, entity);
+            if let Some(owner) = old.as_ref().and_then(Target::entity) {
+                tracker.remove(provider, &owner);
             }
         }
         is_changed
@@ -256,7 +254,7 @@ impl State {
     fn update_keys(&mut self, mut keys: HashSet<Key>, names: &Names) {
         let mut newest: Vec<Key> = keys.iter().cloned().collect();
         for _ in 0..MAX_STEPS {
-            let referrers = newest.iter().filter_map(|key| self.referrers.get(key)).flatten();
+            let referrers = newest.iter().flat_map(|key| self.referrers(key));
             newest = referrers.filter(|key| keys.insert(Key::clone(key))).cloned().collect();
         }
         let now = Instant::now();
@@ -266,6 +264,12 @@ impl State {
         self.expire(now);
     }
 
+    /// The keys whose target is a key.
+    fn referrers<'a>(&'a self, to: &'a Key) -> impl Iterator<Item = &'a Key> {
+        let from = (to.clone(), Key::FIRST);
+        self.references.range(from..).take_while(move |(known, _)| known == to).map(|(_, from)| from)
+    }
+
     fn update_key(&mut self, key: &Key, names: &Names, now: Instant) {
         // Containers and pods are targets of other keys only.
         if matches!(key, Key::Container(_) | Key::Pod(_)) {
@@ -273,7 +277,7 @@ impl State {
         }
         let old = self.entity_numbers.get(key).copied();
         let found = self.entity(key);
-        let link = found.map(|entity| self.number(&entity, names));
+        let link = found.map(|owner| self.number(owner, names));
         let new = link.map(|link| link.entity);
         if let Some(new) = new {
             self.entity_numbers.insert(key.clone(), new);
@@ -311,52 +315,50 @@ impl State {
     }
 
     /// The entity of a key. One without DNS names has those that were seen for its address.
-    fn entity(&self, key: &Key) -> Option<Arc<Entity>> {
-        let found = self.resolve(key, MAX_STEPS)?;
+    fn entity(&self, key: &Key) -> Option<EntityRef> {
+        let found = self.resolve(key, MAX_STEPS)?.entity()?;
         let seen = self.entries.get(key)?.iter().find(|(provider, _)| *provider == Provider::Dns);
         Some(match seen {
-            Some((_, Target::Entity(dns))) if found.dns_names.is_empty() && !Arc::ptr_eq(found, dns) => {
-                Arc::new(Entity { dns_names: dns.dns_names.clone(), ..Entity::clone(found) })
+            Some((_, Target::Entity(dns))) if found.entity.dns_names.is_empty() && !Arc::ptr_eq(&found.entity, dns) => {
+                let entity = Entity { dns_names: dns.dns_names.clone(), ..Entity::clone(&found.entity) };
+                EntityRef { entity: Arc::new(entity), ..found }
             }
-            _ => Arc::clone(found),
+            _ => found,
         })
     }
 
-    /// Follows a key to an entity, by the first provider whose target has one.
-    fn resolve(&self, key: &Key, steps: usize) -> Option<&Arc<Entity>> {
+    /// Follows a key to the target that is an entity, by the first provider whose target leads to one.
+    fn resolve(&self, key: &Key, steps: usize) -> Option<&Target> {
         self.entries.get(key)?.iter().find_map(|(_, target)| match target {
-            Target::Entity(entity) => Some(entity),
+            Target::Entity(_) | Target::Container(..) => Some(target),
             Target::Key(next) => self.resolve(next, steps.checked_sub(1)?),
         })
     }
 
-    /// Returns the number of an entity, for one more key.
-    fn number(&mut self, entity: &Arc<Entity>, names: &Names) -> EntityLink {
-        let address = Arc::as_ptr(entity).addr();
-        if let Some((number, keys)) = self.numbers.get_mut(&address) {
+    /// Returns the number of an entity or container, for one more key.
+    fn number(&mut self, owner: EntityRef, names: &Names) -> EntityLink {
+        let (addresses, identity) = (owner.memory_addresses(), owner.entity.identity);
+        let entity = if let Some((number, keys)) = self.numbers.get_mut(&addresses) {
             *keys += 1;
-            let number = *number;
-            return self.link(number, entity);
-        }
-        let next = self.numbers.len() + 1;
-        // The free numbers and those in use are all up to the highest.
-        let number = self.free.pop().unwrap_or_else(|| u32::try_from(next).unwrap_or(u32::MAX));
-        self.numbers.insert(address, (number, 1));
-        self.published.set_entity(number, Some(names.name(entity)));
-        self.link(number, entity)
-    }
-
-    fn link(&self, entity: u32, fields: &Entity) -> EntityLink {
-        EntityLink { entity, name: self.published.symbol(entity), identity: fields.identity }
+            *number
+        } else {
+            let next = self.numbers.len() + 1;
+            // The free numbers and those in use are all up to the highest.
+            let number = self.free.pop().unwrap_or_else(|| u32::try_from(next).unwrap_or(u32::MAX));
+            self.numbers.insert(addresses, (number, 1));
+            self.published.set_entity(number, Some(names.name(owner)));
+            number
+        };
+        EntityLink { entity, name: self.published.symbol(entity), identity }
     }
 
     /// Drops one key of an entity, and with the last one the entity.
     fn release(&mut self, number: u32) {
-        let Some(address) = self.published.entity(number).map(|entity| Arc::as_ptr(entity).addr()) else { return };
-        let Some((_, keys)) = self.numbers.get_mut(&address) else { return };
+        let Some(addresses) = self.published.owner(number).map(EntityRef::memory_addresses) else { return };
+        let Some((_, keys)) = self.numbers.get_mut(&addresses) else { return };
         *keys -= 1;
         if *keys == 0 {
-            self.numbers.remove(&address);
+            self.numbers.remove(&addresses);
             self.published.set_entity(number, None);
             self.free.push(number);
         }

@@ -19,7 +19,7 @@ pub use self::deps::{Deps, Learn, LearnProcess};
 pub use self::event_handlers::{EventHandler, Next};
 use self::processor::Pipeline;
 pub use self::sink::Sink;
-use crate::pipeline::metrics::Snapshot;
+use crate::pipeline::metrics::{ReaderKind, Snapshot};
 use crate::source::{Source, Waker};
 
 /// The longest wait of the loop. Commands and totals wake it, so this only bounds the delay of series' expiry.
@@ -30,7 +30,7 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(10);
 enum Command {
     Start(Sender<io::Result<()>>),
     Stop,
-    Snapshot(Sender<Snapshot>),
+    Snapshot(ReaderKind, Sender<Snapshot>),
     Drain(Sender<()>),
 }
 
@@ -75,12 +75,12 @@ impl Handle {
         self.waker.clone()
     }
 
-    /// Returns all series.
+    /// Returns all series for a reader.
     ///
     /// # Errors
     /// The pipeline has ended.
-    pub fn snapshot(&self) -> Result<Snapshot, Ended> {
-        self.request(Command::Snapshot)
+    pub fn snapshot(&self, reader: ReaderKind) -> Result<Snapshot, Ended> {
+        self.request(|reply| Command::Snapshot(reader, reply))
     }
 
     /// Waits until the sinks have all events that the source holds.
@@ -134,7 +134,7 @@ impl Command {
         match self {
             Self::Start(reply) => reply.send(source.start()).unwrap_or_default(),
             Self::Stop => source.stop(),
-            Self::Snapshot(reply) => reply.send(pipeline.snapshot(now())).unwrap_or_default(),
+            Self::Snapshot(reader, reply) => reply.send(pipeline.snapshot(reader, now())).unwrap_or_default(),
             Self::Drain(reply) => {
                 while pipeline.read(source, Duration::ZERO)? > 0 {}
                 pipeline.finish();

@@ -21,7 +21,7 @@ use super::deps::{Deps, Learn, LearnProcess};
 use super::enrich;
 use super::enrich::TotalsEnds;
 use super::event_handlers::{EventHandlers, Next};
-use super::metrics::{Aggregation, Snapshot};
+use super::metrics::{Aggregation, ReaderKind, Snapshot};
 use super::name_wait::{Awaited, NameWait, Waiting, flow_addresses, totals_addresses};
 use super::peer_names::PeerNameCache;
 use crate::metadata::{LinkTables, NameSnapshot, Reader};
@@ -132,7 +132,8 @@ impl Pipeline {
         self.publish_counters();
     }
 
-    pub(super) fn snapshot(&self, now: u64) -> Snapshot {
+    pub(super) fn snapshot(&mut self, reader: ReaderKind, now: u64) -> Snapshot {
+        self.aggregation.note_read(reader, now);
         self.aggregation.snapshot(now)
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::support::capabilities::HeldCapabilities;
-use crate::support::telemetry::{Kind, Sample};
+use crate::support::telemetry::{DurationSample, Key, Kind, Sample};
 
 /// The state of the program. Fields may be added; readers ignore unknown ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,12 +193,22 @@ pub struct ExampleStatus {
 pub struct SampleStatus {
     /// Metric name.
     pub name: String,
-    /// `counter` or `gauge`.
+    /// `counter`, `gauge` or `histogram`.
     pub kind: String,
     /// Attributes.
     pub attributes: BTreeMap<String, String>,
-    /// The value.
+    /// The value; of a histogram, the number of durations.
     pub value: u64,
+    /// The sum of a histogram's durations, ns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sum_ns: Option<u64>,
+}
+
+impl SampleStatus {
+    fn new(key: Key, kind: &str, value: u64, sum_ns: Option<u64>) -> Self {
+        let attributes = key.attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Self { name: key.name.to_owned(), kind: kind.to_owned(), attributes, value, sum_ns }
+    }
 }
 
 impl From<Sample> for SampleStatus {
@@ -208,7 +218,13 @@ impl From<Sample> for SampleStatus {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
         };
-        let attributes = key.attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Self { name: key.name.to_owned(), kind: kind.to_owned(), attributes, value }
+        Self::new(key, kind, value, None)
+    }
+}
+
+impl From<DurationSample> for SampleStatus {
+    fn from(sample: DurationSample) -> Self {
+        let DurationSample { key, durations, .. } = sample;
+        Self::new(key, "histogram", durations.count(), Some(durations.sum_ns))
     }
 }

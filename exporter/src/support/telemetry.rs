@@ -9,9 +9,12 @@ use std::time::{Duration, Instant};
 
 use eyepiece_semconv::attribute;
 
+use super::clock::unix_now;
+use super::durations::Durations;
 use super::lock::lock;
 use crate::support::decode_errors::Examples;
 use crate::support::export_health::Exports;
+use crate::support::grpc_calls::GrpcCalls;
 
 /// The kind of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,6 +82,17 @@ pub struct Sample {
     pub value: u64,
 }
 
+/// The durations of one series of a histogram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DurationSample {
+    /// Name and attributes.
+    pub key: Key,
+    /// The first duration's time, ns since the Unix epoch.
+    pub start: u64,
+    /// The durations since then.
+    pub durations: Durations,
+}
+
 /// Series of a metric with attributes of their own: those of both hooks of 2,048 interfaces. The four metrics with so
 /// many take 2 MiB of a request then, half of the receivers' default limit. Further ones share a series.
 pub const MAX_SERIES: usize = 4096;
@@ -92,8 +106,11 @@ const MAX_RETIRED: usize = 1000;
 #[derive(Clone, Debug, Default)]
 pub struct Telemetry {
     numbers: Arc<Mutex<Table>>,
+    /// With the time of the first one, ns since the Unix epoch.
+    durations: Arc<Mutex<BTreeMap<Key, (u64, Durations)>>>,
     examples: Examples,
     exports: Exports,
+    calls: GrpcCalls,
 }
 
 #[derive(Debug, Default)]
@@ -152,6 +169,31 @@ impl Telemetry {
     /// Returns the gauge of a name and attributes, created if new.
     pub fn gauge(&self, name: &'static str, attributes: &[(&'static str, &str)]) -> Number {
         self.number(Kind::Gauge, name, attributes)
+    }
+
+    /// Exports a number under this name and these attributes as well.
+    pub fn share(&self, kind: Kind, name: &'static str, attributes: &[(&'static str, &str)], number: &Number) {
+        let new = Entry { kind, number: number.clone(), since: None, retired: None };
+        self.table().entry(key(name, attributes), || new);
+    }
+
+    /// Adds a duration to the histogram of a name and attributes. It takes a lock: for what happens at most some times a
+    /// second. Their values are few, so that nothing limits the series.
+    pub fn observe(&self, name: &'static str, attributes: &[(&'static str, &str)], duration: Duration) {
+        let mut durations = lock(&self.durations);
+        let (_, of_series) =
+            durations.entry(key(name, attributes)).or_insert_with(|| (unix_now(), Durations::default()));
+        of_series.add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// All histograms, ordered by name and attributes.
+    pub fn durations(&self) -> Vec<DurationSample> {
+        let sample = |(key, (start, durations)): (&Key, &(u64, Durations))| DurationSample {
+            key: key.clone(),
+            start: *start,
+            durations: *durations,
+        };
+        lock(&self.durations).iter().map(sample).collect()
     }
 
     /// Creates a gauge of the seconds since this call.
@@ -218,6 +260,11 @@ impl Telemetry {
     /// Health of the signals' exports.
     pub const fn exports(&self) -> &Exports {
         &self.exports
+    }
+
+    /// Calls of our gRPC services, which only pages for Prometheus show.
+    pub const fn calls(&self) -> &GrpcCalls {
+        &self.calls
     }
 
     /// All values, ordered by name and attributes.
@@ -322,6 +369,34 @@ mod tests {
         telemetry.table().entries.values_mut().for_each(|entry| entry.since = Some(since));
         assert!((100..1100).contains(&value()), "{}", value());
         assert_eq!(telemetry.samples()[0].kind, Kind::Gauge);
+    }
+
+    #[test]
+    fn shared_number_has_both_names() {
+        let telemetry = Telemetry::default();
+        let number = telemetry.gauge("depth", &[]);
+        // A second time, it stays the first one.
+        for shared in [&number, &telemetry.gauge("other", &[])] {
+            telemetry.share(Kind::Gauge, "size", &[("queue", "logs")], shared);
+        }
+        number.set(7);
+        let samples: Vec<_> = telemetry.samples().into_iter().map(|sample| (sample.key.name, sample.value)).collect();
+        assert_eq!(samples, [("depth", 7), ("other", 0), ("size", 7)]);
+    }
+
+    #[test]
+    fn durations_are_counted_by_series() {
+        let telemetry = Telemetry::default();
+        for (name, error, milliseconds) in [("b", "", 6), ("a", "", 1), ("b", "500", 20_000), ("b", "", 7)] {
+            telemetry.observe(name, &[("error", error)], Duration::from_millis(milliseconds));
+        }
+        let durations = telemetry.durations();
+        let shown = durations.iter().map(|sample| {
+            let error = sample.key.attributes[0].1.as_str();
+            (sample.key.name, error, sample.durations.count(), sample.durations.sum_ns / 1_000_000)
+        });
+        assert_eq!(shown.collect::<Vec<_>>(), [("a", "", 1, 1), ("b", "", 2, 13), ("b", "500", 1, 20_000)]);
+        assert!(durations.iter().all(|sample| sample.start > 0) && telemetry.samples().is_empty());
     }
 
     #[test]

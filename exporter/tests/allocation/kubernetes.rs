@@ -1,14 +1,17 @@
-//! The memory of a pod: the provider's state, and the entities that it gives to the receiver.
+//! The memory of a pod of two containers: the provider's state with the entity, and the registry of names.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use eyepiece::metadata::kubernetes::Kubernetes;
-use eyepiece::metadata::provider::{Change, ChangeReceiver, Condition, Entity, Key, Provider, Target};
+use eyepiece::metadata::provider::{Change, ChangeReceiver, Condition, Key, Provider, Target};
+use eyepiece::metadata::registry::Registry;
+use eyepiece::metadata::{Publisher, WantedTexts};
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::Telemetry;
-use eyepiece_config::PodScope;
+use eyepiece_config::{Context, PodScope};
+use eyepiece_flow::interner::Symbols;
 use eyepiece_tests::kubeconfig;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,21 +21,35 @@ use crate::counting::held;
 
 const PODS: usize = 2000;
 const PAGE: usize = 100;
-/// Bytes of a pod of one container beside its entity, which the receiver holds too.
-const MAX_BYTES: isize = 768;
+/// Keys of a pod: the pod, its address, its containers.
+const KEYS: usize = 4;
+/// Bytes of a pod in the provider. Its entity, which the registry shares, is a part of them.
+const MAX_BYTES: isize = 1024;
+/// Bytes of a pod in the provider and the registry.
+const MAX_BYTES_WITH_REGISTRY: isize = 2560;
 
 fn pod(number: usize) -> Value {
     let name = format!("checkout-7c9d5b6f4-{number:05}");
     let uid = format!("7e0f6a6c-0d6b-4d8e-9c53-{number:012}");
     let address = format!("10.{}.{}.{}", number >> 16, number >> 8 & 255, number & 255);
+    let container = |name: &str, place: usize| {
+        let id = format!("containerd://{place:032x}{number:032x}");
+        json!({"name": name, "containerID": id, "state": {"running": {}}})
+    };
     json!({
         "metadata": {"uid": uid, "name": name, "namespace": "shop", "resourceVersion": "4",
-            "labels": {"app.kubernetes.io/name": "checkout", "app.kubernetes.io/version": "1.2.3", "pod-template-hash": "7c9d5b6f4"},
+            "labels": {"app.kubernetes.io/component": "backend", "app.kubernetes.io/instance": "checkout-eu",
+                "app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/name": "checkout",
+                "app.kubernetes.io/part-of": "shop", "app.kubernetes.io/version": "1.2.3",
+                "helm.sh/chart": "checkout-1.2.3",
+                "pod-template-hash": "7c9d5b6f4", "team": "payments", "topology.example/zone": "eu-1a"},
             "annotations": {"text": "x".repeat(500)},
-            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "checkout-7c9d5b6f4", "uid": "r", "controller": true}]},
-        "spec": {"nodeName": "node-1", "serviceAccountName": "checkout"},
-        "status": {"phase": "Running", "podIP": address, "containerStatuses": [
-            {"name": "checkout", "containerID": format!("containerd://{number:064x}"), "state": {"running": {}}}]},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "checkout-7c9d5b6f4",
+                "uid": "5c1b7e9d-3f0a-4c55-8e21-000000000001", "controller": true}]},
+        "spec": {"nodeName": "node-1", "serviceAccountName": "checkout",
+            "containers": [{"name": "checkout"}, {"name": "envoy"}]},
+        "status": {"phase": "Running", "podIP": address,
+            "containerStatuses": [container("checkout", 1), container("envoy", 2)]},
     })
 }
 
@@ -80,26 +97,21 @@ async fn answer(mut stream: TcpStream, pods: usize) -> std::io::Result<()> {
     stream.write_all(page(collection, from.unwrap_or(0), pods).to_string().as_bytes()).await
 }
 
-/// Counts the entries of a full listing, and keeps the entities alone.
+/// Counts the entries of a full listing.
 #[derive(Default)]
-struct Counter(AtomicUsize, Mutex<Vec<Arc<Entity>>>);
+struct Counter(AtomicUsize);
 
 impl ChangeReceiver for Counter {
     fn apply(&self, _: Provider, _: Vec<Change>) {}
 
     fn replace(&self, _: Provider, entries: Vec<(Key, Target)>) {
         self.0.store(entries.len(), Ordering::Relaxed);
-        let entities = entries.into_iter().filter_map(|(_, target)| match target {
-            Target::Entity(entity) => Some(entity),
-            Target::Key(_) => None,
-        });
-        *self.1.lock().expect("a lock") = entities.collect();
     }
 
     fn report(&self, _: Provider, _: Condition, _: usize) {}
 }
 
-/// The bytes that a provider of so many pods holds, and those of its entities.
+/// The bytes that a provider of so many pods holds alone, and with a registry.
 async fn bytes_of(pods: usize) -> (isize, isize) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     let address = listener.local_addr().expect("an address");
@@ -117,24 +129,42 @@ async fn bytes_of(pods: usize) -> (isize, isize) {
         ..eyepiece_config::Kubernetes::default()
     };
     let counter = Arc::<Counter>::default();
-    let before = held();
     let receiver = Arc::<Counter>::clone(&counter);
-    let provider = Kubernetes::new(&settings, "node-1", "kind", receiver, &Telemetry::default()).expect("a provider");
+    let alone = held_by(&settings, receiver, || counter.0.load(Ordering::Relaxed) >= KEYS * pods).await;
+    let mut wanted = WantedTexts::default();
+    wanted.add_contexts(&[Context::Workload, Context::App, Context::Pod]);
+    let registry = Registry::new(Symbols::default(), Publisher::default(), wanted);
+    let receiver = Arc::<Registry>::clone(&registry);
+    let is_there = || {
+        registry.publish();
+        let conditions = registry.conditions();
+        conditions
+            .get(&Provider::Kubernetes)
+            .is_some_and(|(state, objects)| *state == Condition::Current && *objects >= pods)
+    };
+    let with_registry = held_by(&settings, receiver, is_there).await;
+    server.abort();
+    (alone, with_registry)
+}
+
+/// The bytes that a provider and its receiver hold more, once the receiver has everything.
+async fn held_by(
+    settings: &eyepiece_config::Kubernetes,
+    receiver: Arc<dyn ChangeReceiver>,
+    is_there: impl Fn() -> bool,
+) -> isize {
+    let before = held();
+    let provider = Kubernetes::new(settings, "node-1", "kind", receiver, &Telemetry::default()).expect("a provider");
     let (_stop, stopped) = shutdown::channel();
     let running = tokio::spawn(provider.run(stopped));
-    // A pod, its address and its container.
-    while counter.0.load(Ordering::Relaxed) < 3 * pods {
+    while !is_there() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
     let bytes = held() - before;
-    let entities = std::mem::take(&mut *counter.1.lock().expect("a lock"));
     running.abort();
     assert!(running.await.is_err(), "it runs until it is stopped");
-    server.abort();
-    let all = held();
-    drop(entities);
-    (bytes, all - held())
+    bytes
 }
 
 #[tokio::test]
@@ -143,7 +173,9 @@ async fn pod_costs_bounded_bytes() {
     bytes_of(1).await;
     let fixed = bytes_of(1).await;
     let many = bytes_of(PODS).await;
-    let (all, entity) = ((many.0 - fixed.0) / PODS.cast_signed(), (many.1 - fixed.1) / PODS.cast_signed());
-    println!("{all} bytes a pod, {entity} of them its entity; {} bytes for one", fixed.0);
-    assert!(all - entity <= MAX_BYTES, "{all} bytes a pod, {entity} of them its entity");
+    let a_pod = |many: isize, fixed: isize| (many - fixed) / PODS.cast_signed();
+    let (alone, with_registry) = (a_pod(many.0, fixed.0), a_pod(many.1, fixed.1));
+    println!("{alone} bytes a pod, {with_registry} with the registry; {} bytes for one", fixed.0);
+    assert!(alone <= MAX_BYTES, "{alone} bytes a pod");
+    assert!(with_registry <= MAX_BYTES_WITH_REGISTRY, "{with_registry} bytes a pod with the registry");
 }

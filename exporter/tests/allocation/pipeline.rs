@@ -10,7 +10,7 @@ use eyepiece::export::otlp::queue;
 use eyepiece::export::otlp::queue::DEFAULT_CAPACITY;
 use eyepiece::metadata::{InterfaceInfo, LinkTables, Publisher};
 use eyepiece::pipeline;
-use eyepiece::pipeline::metrics::{Aggregation, Config};
+use eyepiece::pipeline::metrics::{Aggregation, Config, ReaderKind};
 use eyepiece::pipeline::{Deps, Handle, Sink};
 use eyepiece::source::{Source, Waker};
 use eyepiece::support::telemetry::Telemetry;
@@ -110,7 +110,7 @@ fn pass(payloads: Vec<(&'static str, Vec<u8>)>, reads: usize, sinks: Vec<Box<dyn
         std::thread::yield_now();
     }
     // What the last read gave has been handed over when the next command is answered.
-    handle.snapshot().expect("it runs");
+    handle.snapshot(ReaderKind::Interval).expect("it runs");
     (handle, last.load(Ordering::Acquire))
 }
 
@@ -120,7 +120,7 @@ fn event_on_hot_path_allocates_nothing() {
     assert!(payloads.len() > 5, "{} payloads", payloads.len());
     // The first times make the series.
     let (handle, allocations) = pass(payloads, 3, Vec::new());
-    let snapshot = handle.snapshot().expect("it runs");
+    let snapshot = handle.snapshot(ReaderKind::Interval).expect("it runs");
     assert!(snapshot.metrics.iter().any(|metric| metric.points.len() > 2), "{snapshot:?}");
     assert_eq!(allocations, 0);
 }

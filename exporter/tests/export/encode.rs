@@ -15,7 +15,7 @@ use eyepiece_flow::flow::{Direction, Ethernet, EventType, FileInfo, Flow, L4, La
 use eyepiece_flow::interner::{Symbol, Symbols};
 use eyepiece_flow::lookup::{BatchNames, NameLookup, NoLookup};
 use eyepiece_flow::metadata::{EndMetadata, Workload};
-use eyepiece_semconv::attribute;
+use eyepiece_semconv::{OTEL_SCHEMA_URL, SCHEMA_URL, attribute};
 use eyepiece_tests::{sample, schema};
 use eyepiece_wire::Hook;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -83,8 +83,10 @@ fn value_of(attribute: &KeyValue) -> &Value {
 
 /// `name=value` of every attribute. Names, types and presence are as in the registry.
 pub(crate) fn attributes(record: &LogRecord) -> Vec<String> {
-    let scope_logs = vec![ScopeLogs { log_records: vec![record.clone()], ..ScopeLogs::default() }];
-    let resource_logs = vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }];
+    let schema_url = SCHEMA_URL.to_owned();
+    let scope_logs = vec![ScopeLogs { log_records: vec![record.clone()], schema_url, ..ScopeLogs::default() }];
+    let schema_url = OTEL_SCHEMA_URL.to_owned();
+    let resource_logs = vec![ResourceLogs { scope_logs, schema_url, ..ResourceLogs::default() }];
     assert_eq!(schema::of_logs(&ExportLogsServiceRequest { resource_logs }), BTreeSet::new());
     let line = |attribute: &KeyValue| format!("{}={}", attribute.key, text(value_of(attribute)));
     let mut lines: Vec<_> = record.attributes.iter().map(line).collect();
@@ -269,9 +271,9 @@ fn entity_has_attributes() {
         let (namespace, pod_name) = ("shop".to_owned(), pod.to_owned());
         let metadata = EndMetadata { namespace, pod_name, workloads, ..EndMetadata::default() };
         let dns_names = vec!["web.example".to_owned()];
-        let attributes = ENTITY_ATTRIBUTES.map(|(name, value)| (name, value.to_owned())).to_vec();
+        let attributes = ENTITY_ATTRIBUTES.map(|(name, value)| (name, Arc::<str>::from(value))).to_vec();
         let name = format!("shop/{pod}");
-        let entity = Entity { name, metadata, dns_names, identity, attributes, ..Entity::default() };
+        let entity = Entity { name, dns_names, identity, attributes, ..Entity::of(metadata) };
         Target::Entity(Arc::new(entity))
     };
     let entities = vec![
@@ -363,8 +365,11 @@ fn resource_and_scope_precede_records() {
     let decoded = ExportLogsServiceRequest::decode(requests[0].body.clone()).unwrap();
     assert_eq!(decoded.resource_logs.len(), 1);
     assert_eq!(decoded.resource_logs[0].resource, Some(resource().proto()));
-    let scope = decoded.resource_logs[0].scope_logs[0].scope.as_ref().unwrap();
-    assert_eq!((scope.name.as_str(), scope.version.as_str()), ("eyepiece", env!("CARGO_PKG_VERSION")));
+    assert_eq!(decoded.resource_logs[0].schema_url, OTEL_SCHEMA_URL);
+    let scope_logs = &decoded.resource_logs[0].scope_logs[0];
+    let scope = scope_logs.scope.as_ref().unwrap();
+    let of_scope = (scope.name.as_str(), scope.version.as_str(), scope_logs.schema_url.as_str());
+    assert_eq!(of_scope, ("eyepiece", env!("CARGO_PKG_VERSION"), SCHEMA_URL));
     assert_eq!(decoded.encode_to_vec().len(), requests[0].body.len(), "the shortest lengths");
 }
 

@@ -39,9 +39,9 @@ fn entity(kind: EntityKind, attributes: &[(&'static str, &str)]) -> Entity {
         labels: vec!["k8s:app=web".to_owned()],
         workloads: vec![Workload { name: "web".to_owned(), kind: "Deployment".to_owned() }],
     };
-    let attributes = attributes.iter().map(|&(name, text)| (name, text.to_owned())).collect();
-    let service = Some(Service { name: "web".to_owned(), namespace: "shop".to_owned() });
-    Entity { kind, name: "shop/web-1".to_owned(), identity: 77, metadata, service, attributes, ..Entity::default() }
+    let attributes = attributes.iter().map(|&(name, text)| (name, text.into())).collect();
+    let service = Some(Arc::new(Service { name: "web".to_owned(), namespace: "shop".to_owned() }));
+    Entity { kind, name: "shop/web-1".to_owned(), identity: 77, service, attributes, ..Entity::of(metadata) }
 }
 
 #[test]

@@ -9,12 +9,14 @@ use eyepiece::export::otlp::client::Client;
 use eyepiece::export::otlp::counters::ExportCounters;
 use eyepiece::export::otlp::delivery::Transport;
 use eyepiece::export::otlp::metrics_sender;
-use eyepiece::export::otlp::metrics_sender::{MetricsRequest, MetricsRequests, MetricsSender};
+use eyepiece::export::otlp::metrics_sender::{Accepted, MetricsRequest, MetricsRequests, MetricsSender};
 use eyepiece::export::otlp::retry::Outcome;
 use eyepiece::export::otlp::self_telemetry;
 use eyepiece::support::shutdown;
 use eyepiece::support::telemetry::{MAX_SERIES, Telemetry};
 use eyepiece_config::{Protocol, Signal};
+use eyepiece_semconv::{OTEL_SCHEMA_URL, SCHEMA_URL};
+use eyepiece_tests::schema;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
@@ -45,14 +47,18 @@ impl Transport for Store {
     }
 }
 
+fn away(delay: Option<Duration>) -> Outcome {
+    Outcome::Retry { delay, message: "away".into(), error_type: "503".into() }
+}
+
 /// Requests that carry how often they were asked for; the last of each round is empty.
-fn producer() -> impl FnMut() -> std::future::Ready<MetricsRequests> {
+fn producer() -> impl FnMut(Accepted) -> std::future::Ready<MetricsRequests> {
     let mut round = 0_u8;
-    move || {
+    move |_| {
         round += 1;
         let full = MetricsRequest { body: vec![round].into(), data_points: 10 };
         let requests = vec![full, MetricsRequest { body: Bytes::new(), data_points: 0 }];
-        std::future::ready(MetricsRequests { requests, too_large: 1 })
+        std::future::ready(MetricsRequests { requests, too_large: 1, dropped: 0 })
     }
 }
 
@@ -69,21 +75,21 @@ async fn outage_queues_no_metrics() {
         }
     });
     tokio::time::sleep(Duration::from_secs(25)).await;
-    set(Some(Outcome::Retry { delay: None, message: "away".into() }));
+    set(Some(away(None)));
     tokio::time::sleep(Duration::from_secs(50)).await;
     // The pause of 35 s covers three intervals.
-    set(Some(Outcome::Retry { delay: Some(Duration::from_secs(35)), message: "later".into() }));
+    set(Some(away(Some(Duration::from_secs(35)))));
     tokio::time::sleep(Duration::from_secs(10)).await;
     set(None);
     tokio::time::sleep(Duration::from_secs(40)).await;
-    set(Some(Outcome::Refused { message: "no".into() }));
+    set(Some(Outcome::Refused { message: "no".into(), error_type: "400".into() }));
     tokio::time::sleep(Duration::from_secs(10)).await;
     set(Some(Outcome::Partial { rejected: 4, message: "some".into() }));
     sender.send_replace(Some(Instant::now() + Duration::from_secs(5)));
     task.await.unwrap();
     let taken: Vec<_> = store.taken.lock().unwrap().iter().map(|body| body[0]).collect();
-    // Rounds 1 and 2; 3 to 7 failed, 8 was put off, then 9; 10 refused; the last one at the end.
-    assert_eq!(taken, [1, 2, 9, 11]);
+    // Rounds 1 and 2; 3 to 8 failed, 9 to 11 came too early, then 12; 13 was refused; the last one at the end.
+    assert_eq!(taken, [1, 2, 12, 14]);
     let counters = ExportCounters::new(&telemetry, Signal::Metrics);
     assert_eq!((counters.delivered.get(), counters.rejected.get(), counters.partial_success.get()), (36, 10, 4));
     assert_eq!((counters.requests_ok.get(), counters.requests_failed.get()), (4, 7));
@@ -103,7 +109,7 @@ impl Transport for Away {
     async fn send(&self, request: Bytes) -> Outcome {
         if Instant::now() < self.until {
             self.store.attempts.fetch_add(1, Ordering::Relaxed);
-            return Outcome::Retry { delay: None, message: "away".into() };
+            return away(None);
         }
         self.store.send(request).await
     }
@@ -130,6 +136,37 @@ async fn last_values_retry_until_deadline() {
         let counted = counters.requests_ok.get() + counters.requests_retried.get() + counters.requests_failed.get();
         assert_eq!((attempts as u64, counters.requests_failed.get()), (counted, failed));
     }
+}
+
+/// Accepts each request after two seconds.
+#[derive(Clone)]
+struct Slow;
+
+impl Transport for Slow {
+    async fn send(&self, _: Bytes) -> Outcome {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        Outcome::Accepted
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_in_flight_counts_at_stop() {
+    let (sender, receiver) = shutdown::channel();
+    let reported = Arc::new(Mutex::new(Vec::new()));
+    let task = tokio::spawn({
+        let reported = Arc::clone(&reported);
+        let mut produce = producer();
+        let produce = move |accepted: Accepted| {
+            reported.lock().unwrap().push(accepted.clone());
+            produce(accepted)
+        };
+        let metrics = MetricsSender::new(Slow, &Telemetry::default());
+        metrics_sender::run(metrics, Duration::from_secs(10), produce, receiver)
+    });
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    sender.send_replace(Some(Instant::now() + Duration::from_secs(10)));
+    task.await.unwrap();
+    assert_eq!(*reported.lock().unwrap(), [vec![], vec![0, 1]]);
 }
 
 #[derive(Clone)]
@@ -163,10 +200,16 @@ fn points(body: &[u8]) -> Vec<String> {
     for metric in metrics.flat_map(|scope| &scope.metrics) {
         let (kind, data) = match metric.data.as_ref().unwrap() {
             Data::Sum(sum) => {
-                assert_eq!((sum.aggregation_temporality, sum.is_monotonic), (2, true), "cumulative");
+                let is_monotonic = !metric.name.ends_with(".inflight");
+                assert_eq!((sum.aggregation_temporality, sum.is_monotonic), (2, is_monotonic), "cumulative");
                 ("sum", &sum.data_points)
             }
             Data::Gauge(gauge) => ("gauge", &gauge.data_points),
+            Data::Histogram(histogram) => {
+                let count = histogram.data_points.iter().map(|point| point.count).sum::<u64>();
+                points.push(format!("histogram {} {} {count}", metric.name, metric.unit));
+                continue;
+            }
             other => panic!("{other:?}"),
         };
         for point in data {
@@ -190,7 +233,7 @@ fn export_own(telemetry: Telemetry, transport: impl Transport) -> (watch::Sender
     let (stop, stopped) = shutdown::channel();
     let task = tokio::spawn(async move {
         let sender = MetricsSender::new(transport, &telemetry);
-        self_telemetry::run(telemetry, &resource(), sender, Duration::from_millis(20), stopped).await;
+        self_telemetry::run(telemetry, &resource(), None, sender, Duration::from_millis(20), stopped).await;
     });
     (stop, task)
 }
@@ -233,9 +276,17 @@ async fn our_own_numbers_arrive() {
     ] {
         assert!(points.iter().any(|point| point == expected), "{expected} in {points:#?}");
     }
+    let duration = "histogram otel.sdk.exporter.operation.duration s ";
+    assert!(points.iter().any(|point| point.starts_with(duration)), "{points:#?}");
     let request = ExportMetricsServiceRequest::decode(last.body.as_slice()).unwrap();
-    let resource = request.resource_metrics[0].resource.as_ref().unwrap();
+    // The resource of tests has an attribute of its own.
+    let violations = schema::of_metrics(&request).into_iter().filter(|violation| !violation.starts_with("resource"));
+    assert_eq!(violations.collect::<Vec<_>>(), [""; 0]);
+    let of_resource = &request.resource_metrics[0];
+    let resource = of_resource.resource.as_ref().unwrap();
     assert_eq!(resource.attributes.len(), crate::support::resource().attributes().len());
+    let urls = (&*of_resource.schema_url, &*of_resource.scope_metrics[0].schema_url);
+    assert_eq!(urls, (OTEL_SCHEMA_URL, SCHEMA_URL));
 }
 
 /// Start and value of the drops that were exported last.

@@ -26,7 +26,7 @@ fn with_ca(ca: std::path::PathBuf, mut settings: Export) -> Export {
 
 async fn message(url: &str, protocol: Protocol) -> String {
     match outcome(settings(url.to_owned(), protocol)).await {
-        Outcome::Retry { message, .. } | Outcome::Refused { message } => message,
+        Outcome::Retry { message, .. } | Outcome::Refused { message, .. } => message,
         taken => panic!("{url}: {taken:?}"),
     }
 }

@@ -46,7 +46,11 @@ impl Transport for Script {
 }
 
 fn away() -> Option<Outcome> {
-    Some(Outcome::Retry { delay: None, message: "away".into() })
+    Some(Outcome::Retry { delay: None, message: "away".into(), error_type: "unreachable".into() })
+}
+
+fn later(delay: Duration) -> Outcome {
+    Outcome::Retry { delay: Some(delay), message: "later".into(), error_type: "503".into() }
 }
 
 fn slow() -> LogsConfig {
@@ -74,7 +78,7 @@ async fn pauses_grow_up_to_maximum() {
 #[tokio::test(start_paused = true)]
 async fn pause_of_receiver_is_kept() {
     let script = Script::new(|attempt| match attempt {
-        1 => Some(Outcome::Retry { delay: Some(Duration::from_secs(77)), message: "later".into() }),
+        1 => Some(later(Duration::from_secs(77))),
         _ => Some(Outcome::Accepted),
     });
     let running = Running::start(&slow(), script.clone());
@@ -141,10 +145,10 @@ async fn dropped_task_counts_its_records() {
 #[tokio::test(start_paused = true)]
 async fn every_mix_of_answers_adds_up() {
     let script = Script::new(|attempt| match attempt % 7 {
-        0 => Some(Outcome::Refused { message: "no".into() }),
+        0 => Some(Outcome::Refused { message: "no".into(), error_type: "400".into() }),
         1 | 4 => Some(Outcome::Accepted),
         2 => Some(Outcome::Partial { rejected: 3, message: "some".into() }),
-        3 => Some(Outcome::Retry { delay: Some(Duration::from_millis(10)), message: "later".into() }),
+        3 => Some(later(Duration::from_millis(10))),
         _ => away(),
     });
     for in_flight in [1, 4] {

@@ -58,7 +58,7 @@ pub(crate) fn snapshot() -> Arc<NameSnapshot> {
         let (address, port) = (ip(&service["ip"]).expect("an address"), int(&service["port"]));
         let port = u16::try_from(port).expect("a port");
         let (name, namespace) = (text(&service["name"]), text(&service["namespace"]));
-        let target = Entity { service: Some(Service { name, namespace }), ..Entity::default() };
+        let target = Entity { service: Some(Arc::new(Service { name, namespace })), ..Entity::default() };
         let target = Target::Entity(Arc::new(target));
         // The world has no protocols.
         for protocol in [6, 17, 132] {
@@ -86,7 +86,7 @@ pub(crate) fn snapshot() -> Arc<NameSnapshot> {
 }
 
 fn entity(identity: u32, metadata: EndMetadata) -> Target {
-    Target::Entity(Arc::new(Entity { identity, metadata, ..Entity::default() }))
+    Target::Entity(Arc::new(Entity { identity, ..Entity::of(metadata) }))
 }
 
 fn pod(row: &Value, labels: Vec<String>) -> EndMetadata {

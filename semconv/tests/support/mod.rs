@@ -1,5 +1,8 @@
 //! Reads the registry, and generates Rust from it.
 
+pub(crate) mod flow_proto;
+pub(crate) mod reference;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -10,8 +13,23 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(default)]
     groups: Vec<Group>,
+    #[serde(default)]
+    imports: Imports,
 }
+
+/// What the registry takes from its dependency: patterns of names, and of ids of groups.
+#[derive(Default, Deserialize)]
+pub(crate) struct Imports {
+    #[serde(default)]
+    pub(crate) entities: Vec<String>,
+    #[serde(default)]
+    pub(crate) attribute_groups: Vec<String>,
+}
+
+/// By the name of what has annotations: `otel`, `hubble`.
+type Annotations = BTreeMap<String, BTreeMap<String, String>>;
 
 /// A group of weaver's format: attributes, a metric, an event or an entity.
 #[derive(Clone, Deserialize)]
@@ -31,7 +49,20 @@ pub(crate) struct Group {
     /// The name of an event, the type of an entity.
     pub(crate) name: Option<String>,
     #[serde(default)]
+    pub(crate) annotations: Annotations,
+    /// Its own, then those of the group that it extends.
+    #[serde(default)]
     pub(crate) attributes: Vec<Attribute>,
+    /// How many of them are its own.
+    #[serde(skip)]
+    own: usize,
+}
+
+impl Group {
+    /// What Hubble has of the same: by `metric` or `message`.
+    pub(crate) fn in_hubble(&self, what: &str) -> Option<&str> {
+        self.annotations.get("hubble")?.get(what).map(String::as_str)
+    }
 }
 
 /// A definition (`id`) or a use (`ref`) of an attribute.
@@ -49,7 +80,7 @@ pub(crate) struct Attribute {
     /// Of an entity's attribute: `identifying` or `descriptive`.
     pub(crate) role: Option<String>,
     #[serde(default)]
-    pub(crate) annotations: BTreeMap<String, BTreeMap<String, String>>,
+    annotations: Annotations,
 }
 
 /// Whether a metric or an event has an attribute: a word, or a condition.
@@ -68,8 +99,13 @@ impl Attribute {
         self.id.as_deref().or(self.r#ref.as_deref()).expect("an attribute has an id or a ref")
     }
 
+    /// What Hubble has of the same: by `label` or `field`.
+    pub(crate) fn in_hubble(&self, what: &str) -> Option<&str> {
+        self.annotations.get("hubble")?.get(what).map(String::as_str)
+    }
+
     /// The type of its values; a reference to an attribute of OpenTelemetry's has it in an annotation.
-    fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         let annotated = self.annotations.get("otel").and_then(|otel| otel.get("type"));
         self.r#type.as_deref().or(annotated.map(String::as_str)).unwrap_or("string")
     }
@@ -110,6 +146,9 @@ impl Manifest {
 /// Everything in `registry/`.
 pub(crate) struct Registry {
     pub(crate) groups: Vec<Group>,
+    /// Attributes that several groups extend.
+    shared: Vec<Group>,
+    pub(crate) imports: Imports,
 }
 
 /// The crate's own folder.
@@ -128,24 +167,25 @@ impl Registry {
             .filter(|path| path.file_name().is_some_and(|name| name != MANIFEST))
             .collect();
         paths.sort();
-        let groups: Vec<Group> = paths
-            .iter()
-            .flat_map(|path| {
-                let text = std::fs::read_to_string(path).expect("a file of the registry");
-                let file: File =
-                    serde_yaml_ng::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-                file.groups
-            })
-            .collect();
-        let (shared, mut groups): (Vec<_>, Vec<_>) =
+        let (mut groups, mut imports) = (Vec::<Group>::new(), Imports::default());
+        for path in &paths {
+            let text = std::fs::read_to_string(path).expect("a file of the registry");
+            let file: File =
+                serde_yaml_ng::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            groups.extend(file.groups);
+            imports.entities.extend(file.imports.entities);
+            imports.attribute_groups.extend(file.imports.attribute_groups);
+        }
+        let (shared, mut groups): (Vec<Group>, Vec<Group>) =
             groups.into_iter().partition(|group| group.id.starts_with("attributes."));
         for group in &mut groups {
+            group.own = group.attributes.len();
             if let Some(id) = &group.extends {
                 let base = shared.iter().find(|base| base.id == *id).unwrap_or_else(|| panic!("there is no {id}"));
                 group.attributes.extend(base.attributes.iter().cloned());
             }
         }
-        Self { groups }
+        Self { groups, shared, imports }
     }
 
     /// Groups of a type, ordered by the name of what they define.
@@ -169,6 +209,7 @@ impl Registry {
             "//! Names of the registry. Generated: edit `registry/*.yaml`, then\n\
              //! `EYEPIECE_REGENERATE=1 cargo test -p eyepiece-semconv`.\n\n",
         );
+        write_urls(&mut out, &Manifest::read()).expect("a String takes all");
         self.write_attributes(&mut out).and_then(|()| self.write_metrics(&mut out)).expect("a String takes all");
         self.write_events(&mut out).and_then(|()| self.write_entities(&mut out)).expect("a String takes all");
         self.write_labels(&mut out).expect("a String takes all");
@@ -261,13 +302,23 @@ impl Registry {
         out.push_str("/// The label of Hubble's metrics that carries the same as an attribute.\n");
         out.push_str("pub fn hubble_label(name: &str) -> Option<&'static str> {\n    Some(match name {\n");
         for attribute in self.attributes() {
-            if let Some(label) = attribute.annotations.get("hubble").and_then(|hubble| hubble.get("label")) {
+            if let Some(label) = attribute.in_hubble("label") {
                 writeln!(out, "        attribute::{} => {label:?},", constant(attribute.name()))?;
             }
         }
         out.push_str("        _ => return None,\n    })\n}\n");
         Ok(())
     }
+}
+
+fn write_urls(out: &mut String, manifest: &Manifest) -> std::fmt::Result {
+    out.push_str("/// The URL of the schema of this version of the registry: that of our instrumentation scopes.\n");
+    writeln!(out, "pub const SCHEMA_URL: &str = {:?};\n", manifest.schema_url)?;
+    let [otel] = manifest.dependencies.as_slice() else { panic!("one dependency") };
+    out.push_str(
+        "/// The URL of the schema of OpenTelemetry's conventions that are used here: that of the resource.\n",
+    );
+    writeln!(out, "pub const OTEL_SCHEMA_URL: &str = {:?};\n", otel.schema_url)
 }
 
 fn write_docs(out: &mut String, brief: &str, note: Option<&str>) -> std::fmt::Result {

@@ -1,6 +1,6 @@
 // The packets in notifications, decoded by the library that Cilium 1.20's Hubble decodes them by: frames in, lines of JSON
-// out. Cilium 1.20 itself is not available as a module; what it adds to the library is which layers it knows, where it
-// begins, and that a tunnel's packet takes the outer one's place.
+// out. What Cilium 1.20 adds to the library is which layers it knows, where it begins, and that a tunnel's packet takes the
+// outer one's place.
 package main
 
 import (

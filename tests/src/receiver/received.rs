@@ -8,7 +8,9 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, NumberDataPoint, number_data_point};
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, HistogramDataPoint, NumberDataPoint, number_data_point,
+};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use tonic::metadata::{KeyAndValueRef, MetadataMap};
 
@@ -39,7 +41,7 @@ pub struct Log {
 /// The latest point of a series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
-    /// The value; the number of measurements of a histogram.
+    /// The value; the number of measurements of a histogram. With delta temporality the sum of all that came.
     pub value: f64,
     /// Start of the series, ns since the Unix epoch.
     pub start: u64,
@@ -49,6 +51,8 @@ pub struct Point {
     pub unit: String,
     /// Whether it is a sum that is cumulative and only grows.
     pub cumulative_counter: bool,
+    /// Whether its temporality is delta.
+    pub delta: bool,
     /// The resource's attributes.
     pub resource: Arc<Attributes>,
 }
@@ -158,7 +162,11 @@ impl Received {
                         continue;
                     }
                     point.unit.clone_from(&metric.unit);
-                    let (key, start, value) = ((metric.name.clone(), attributes), point.start, point.value);
+                    let key = (metric.name.clone(), attributes);
+                    if point.delta {
+                        point.value += self.points.get(&key).map_or(0.0, |last| last.value);
+                    }
+                    let (start, value) = (point.start, point.value);
                     let falls = |last: &Point| {
                         last.cumulative_counter
                             && last.start == start
@@ -182,32 +190,33 @@ impl Received {
 }
 
 fn points(data: Option<Data>, resource: &Arc<Attributes>) -> Vec<(Attributes, Point)> {
-    let number = |point: NumberDataPoint, cumulative_counter| {
+    let number = |point: NumberDataPoint, cumulative_counter, delta| {
         let value = match point.value {
             Some(number_data_point::Value::AsInt(value)) => value as f64,
             Some(number_data_point::Value::AsDouble(value)) => value,
             None => f64::NAN,
         };
         let (start, time) = (point.start_time_unix_nano, point.time_unix_nano);
-        let resource = Arc::clone(resource);
-        (attributes(point.attributes), Point { value, start, time, unit: String::new(), cumulative_counter, resource })
+        let (unit, resource) = (String::new(), Arc::clone(resource));
+        (attributes(point.attributes), Point { value, start, time, unit, cumulative_counter, delta, resource })
     };
     match data {
         Some(Data::Sum(sum)) => {
             let counter = sum.is_monotonic && sum.aggregation_temporality() == AggregationTemporality::Cumulative;
-            sum.data_points.into_iter().map(|point| number(point, counter)).collect()
+            let delta = sum.aggregation_temporality() == AggregationTemporality::Delta;
+            sum.data_points.into_iter().map(|point| number(point, counter, delta)).collect()
         }
-        Some(Data::Gauge(gauge)) => gauge.data_points.into_iter().map(|point| number(point, false)).collect(),
-        Some(Data::Histogram(histogram)) => histogram
-            .data_points
-            .into_iter()
-            .map(|point| {
-                let (start, time) = (point.start_time_unix_nano, point.time_unix_nano);
+        Some(Data::Gauge(gauge)) => gauge.data_points.into_iter().map(|point| number(point, false, false)).collect(),
+        Some(Data::Histogram(histogram)) => {
+            let (cumulative_counter, delta) =
+                (false, histogram.aggregation_temporality() == AggregationTemporality::Delta);
+            let point = |point: HistogramDataPoint| {
+                let (start, time, value) = (point.start_time_unix_nano, point.time_unix_nano, point.count as f64);
                 let (unit, resource) = (String::new(), Arc::clone(resource));
-                let value = point.count as f64;
-                (attributes(point.attributes), Point { value, start, time, unit, cumulative_counter: false, resource })
-            })
-            .collect(),
+                (attributes(point.attributes), Point { value, start, time, unit, cumulative_counter, delta, resource })
+            };
+            histogram.data_points.into_iter().map(point).collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -23,13 +23,16 @@ fn flood(distinct: u32, passes: u32, settings: &[(&str, &str)]) -> Result<Flood>
         connections(a, b, distinct, RATE)?;
     }
     lab.settle()?;
+    // An answer of the kernel's may be late on a busy machine, and pass before the stop or after it.
     let after = all_counters(&lab)?;
     let receiver = watch.stop()?;
+    let at_end = all_counters(&lab)?;
     let mut passed = 0;
-    for ((device, before), after) in lab.node_devices().into_iter().zip(before).zip(after) {
-        let delta = after - before;
-        ensure!(delta.tx_dropped == 0, "{device} dropped: {delta:?}");
-        assert_eq!(counted(&receiver, device), delta, "{device}");
+    for (((device, before), after), at_end) in lab.node_devices().into_iter().zip(before).zip(after).zip(at_end) {
+        let [delta, delta_at_end] = [after - before, at_end - before];
+        ensure!(delta_at_end.tx_dropped == 0, "{device} dropped: {delta_at_end:?}");
+        let counted = counted(&receiver, device);
+        assert!(counted == delta || counted == delta_at_end, "{device}: {counted:?}, {delta:?} to {delta_at_end:?}");
         passed += delta.rx_packets + delta.tx_packets;
     }
     let untracked = receiver.sum("eyepiece.datapath.untracked.packets", &[]);

@@ -112,12 +112,13 @@ fn check_records(collector: &Collector, eyepiece: &Eyepiece) -> Result<()> {
     Ok(())
 }
 
-fn ships(program: &std::path::PathBuf, protocol: &str, naming: &str, rows: &[Row]) -> Result<()> {
+fn ships(program: &std::path::PathBuf, protocol: &str, naming: &str, temporality: &str, rows: &[Row]) -> Result<()> {
     let lab = Lab::new()?;
     let collector = Collector::start(program, lab.node())?;
     let endpoint = if protocol == "grpc" { collector.grpc() } else { collector.http() };
     let config = format!(
         "[otlp]\nendpoint = \"{endpoint}\"\nprotocol = \"{protocol}\"\n[otlp.metrics]\ninterval = \"1s\"\n\
+         temporality = \"{temporality}\"\n\
          [metrics]\nnaming = \"{naming}\"\n[datapath]\naggregation = \"none\"\n"
     );
     let mut eyepiece = Eyepiece::start(lab.node(), &config)?;
@@ -129,17 +130,18 @@ fn ships(program: &std::path::PathBuf, protocol: &str, naming: &str, rows: &[Row
 }
 
 macro_rules! table {
-    ($($name:ident: $protocol:literal, $naming:literal, $rows:expr;)*) => {$(
+    ($($name:ident: $protocol:literal, $naming:literal, $temporality:literal, $rows:expr;)*) => {$(
         #[test]
         fn $name() -> Result<()> {
             let [program] = &needs_peers!("otelcol");
-            ships(program, $protocol, $naming, $rows)
+            ships(program, $protocol, $naming, $temporality, $rows)
         }
     )*};
 }
 
 table! {
-    over_grpc_with_hubbles_labels: "grpc", "hubble", HUBBLE;
-    over_http_with_hubbles_labels: "http/protobuf", "hubble", HUBBLE;
-    over_grpc_with_our_own_names: "grpc", "semconv", SEMCONV;
+    over_grpc_with_hubbles_labels: "grpc", "hubble", "cumulative", HUBBLE;
+    over_http_with_hubbles_labels: "http/protobuf", "hubble", "cumulative", HUBBLE;
+    over_grpc_with_our_own_names: "grpc", "semconv", "lowmemory", SEMCONV;
+    over_grpc_as_deltas: "grpc", "hubble", "delta", HUBBLE;
 }

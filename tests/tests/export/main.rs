@@ -2,6 +2,9 @@
 
 mod collector;
 mod contexts;
+mod dashboards;
+mod hostile;
 mod prometheus;
 mod receivers;
 mod schema;
+mod temporality;

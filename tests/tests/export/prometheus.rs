@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use eyepiece_tests::prometheus::{Prometheus, lint};
+use eyepiece_tests::prometheus::{Prometheus, Target, lint};
 use eyepiece_tests::{Eyepiece, Lab, eventually, peer, skip};
 
 use crate::collector::{HUBBLE, send_script};
@@ -31,7 +31,7 @@ fn prometheus_scrapes_what_hubble_counts() -> Result<()> {
         HANDLERS.split_whitespace().collect::<Vec<_>>()
     );
     let mut eyepiece = Eyepiece::start(lab.node(), &config)?;
-    let prometheus = Prometheus::start(lab.node(), address)?;
+    let prometheus = Prometheus::start(lab.node(), &[Target { address, labels: &[] }])?;
     send_script(&lab)?;
     for (name, labels, expected) in HUBBLE {
         let labels: Vec<_> = labels.iter().map(|(label, value)| format!("{label}={value:?}")).collect();
@@ -42,6 +42,8 @@ fn prometheus_scrapes_what_hubble_counts() -> Result<()> {
     check(&prometheus, "sum(hubble_icmp_total{family=\"IPv6\"})", 40.0)?;
     // Five connections of each family to one port, and all datagrams, at both interfaces.
     check(&prometheus, "sum(hubble_port_distribution_total{protocol=\"UDP\"})", 634.0)?;
+    // Of a source that never loses here; its series is there all the same.
+    check(&prometheus, "hubble_lost_events_total{source=\"observer_events_queue\"}", 0.0)?;
     check(&prometheus, "count(target_info{service_name=\"eyepiece\"})", 1.0)?;
     ensure!(prometheus.health()? == Some((true, String::new())), "{:?}\n{}", prometheus.health()?, prometheus.log());
     let log = prometheus.log();

@@ -55,7 +55,7 @@ fn one_point(value: i64) -> ExportMetricsServiceRequest {
 }
 
 /// Runs a client in the namespace: its sockets are opened there.
-fn within<T: Send>(inside: &Inside, client: impl Future<Output = T> + Send) -> T {
+pub(crate) fn within<T: Send>(inside: &Inside, client: impl Future<Output = T> + Send) -> T {
     let build = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     inside.run(|| build().block_on(client))
 }
@@ -88,6 +88,8 @@ fn receiver_keeps_records_and_misbehaves() -> Result<()> {
     for (behaviour, code, kept) in [
         (Behaviour::Accept, Code::Ok, 2),
         (Behaviour::Refuse(Code::Unavailable), Code::Unavailable, 0),
+        (Behaviour::RefuseEach(1, Code::Internal), Code::Internal, 0),
+        (Behaviour::RefuseEach(2, Code::Internal), Code::Ok, 2),
         (Behaviour::Throttle(Duration::from_millis(1500)), Code::ResourceExhausted, 0),
         (Behaviour::Hang, Code::DeadlineExceeded, 0),
         (Behaviour::Partial(1), Code::Ok, 1),

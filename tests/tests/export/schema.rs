@@ -97,6 +97,12 @@ fn attributes_of_every_source_follow_registry() -> Result<()> {
     let clusters =
         receivers.each_ref().map(|receiver| receiver.look(|received| of_resource(received, "k8s.cluster.name")));
     assert_eq!(clusters, [Some("lab".to_owned()), None, None]);
+    for name in ["host.arch", "os.type", "telemetry.sdk.version", "telemetry.distro.version"] {
+        assert!(
+            receivers.iter().all(|receiver| receiver.look(|received| of_resource(received, name)).is_some()),
+            "{name}"
+        );
+    }
     // The limit of series holds, with the overflow attribute.
     let overflow = [("otel.metric.overflow", "true")];
     assert!(from_monitor.look(|received| received.series("hubble.drop", &overflow).next().is_some()

@@ -119,7 +119,7 @@ fn check_first(provided: &Provided) {
         let service = entity.service.as_ref()?;
         assert_eq!((service.namespace.as_str(), service.name.as_str()), ("shop", "web"));
         assert_eq!((entity.kind, entity.name.as_str()), (EntityKind::Pod, "shop/p0"));
-        assert_eq!((&*entity.metadata.cluster_name, &*entity.metadata.pod_name), ("kind", "p0"));
+        assert_eq!((&*entity.metadata.cluster_name, &*entity.pod_name), ("kind", "p0"));
         let expected = [
             "k8s:app=web",
             "k8s:io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name=shop",
@@ -130,7 +130,7 @@ fn check_first(provided: &Provided) {
         ];
         assert_eq!(entity.metadata.labels, expected);
         assert_eq!(entity.identity, identity_of_labels(expected));
-        let uid = entity.attributes.iter().find(|(key, _)| *key == "k8s.pod.uid").map(|(_, uid)| uid.as_str())?;
+        let uid = entity.attributes.iter().find(|(key, _)| *key == "k8s.pod.uid").map(|(_, uid)| &**uid)?;
         assert_eq!(seen.entity(&Key::Pod(uid.into())), Some(entity));
         Some(())
     });

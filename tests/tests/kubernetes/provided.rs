@@ -30,7 +30,7 @@ impl Seen {
     /// The entity at a key.
     pub(crate) fn entity(&self, key: &Key) -> Option<&Entity> {
         match self.keys.get(key)? {
-            Target::Entity(entity) => Some(entity),
+            Target::Entity(entity) | Target::Container(entity, _) => Some(entity),
             Target::Key(key) => self.entity(key),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use eyepiece::metadata::provider::{Change, ChangeReceiver, Condition, Entity, Key, Provider, Target};
+use eyepiece::metadata::provider::{Change, ChangeReceiver, Condition, Entity, EntityRef, Key, Provider, Target};
 
 #[derive(Debug, Default)]
 struct Received {
@@ -15,8 +15,8 @@ struct Received {
 
 impl Received {
     fn set(&mut self, key: Key, target: Target) {
-        if let Target::Entity(entity) = &target {
-            self.seen.insert(entity.name.clone(), Arc::clone(entity));
+        if let Some(EntityRef { entity, .. }) = target.entity() {
+            self.seen.insert(entity.name.clone(), entity);
         }
         self.entries.insert(key, target);
     }
@@ -38,7 +38,7 @@ impl Recorder {
         // A key leads on at most four times.
         for _ in 0..4 {
             match target {
-                Target::Entity(entity) => return Some(entity.name.clone()),
+                Target::Entity(entity) | Target::Container(entity, _) => return Some(entity.name.clone()),
                 Target::Key(next) => target = received.entries.get(next)?,
             }
         }

@@ -11,7 +11,7 @@ use eyepiece_flow::control_group::Owner;
 use eyepiece_tests::eyepiece::binary;
 use eyepiece_tests::namespace::run_command;
 use eyepiece_tests::receiver::Received;
-use eyepiece_tests::{Background, Lab, UnifiedGroup, Watch, eventually, skip};
+use eyepiece_tests::{Background, ControlGroup, Lab, Watch, eventually, skip};
 
 /// How long a process may take to listen, and an event to come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,7 +32,7 @@ struct Actor<'a> {
     folder: &'a Path,
     /// The name of its program: begins with `busybox`, or else busybox takes it for the name of an applet.
     program: &'static str,
-    group: Option<&'a UnifiedGroup>,
+    group: Option<&'a ControlGroup>,
 }
 
 impl Actor<'_> {
@@ -90,7 +90,7 @@ fn ends(received: &Received, end: &str, verdict: &str, port: u16) -> Vec<(String
 
 /// Makes flows and drops of a client and two servers of the node, and compares the names at their ends: those of the units
 /// that have the groups, or of the processes.
-fn check(groups: Option<&[UnifiedGroup; 3]>, by_unit: bool) -> Result<()> {
+fn check(groups: Option<&[ControlGroup; 3]>, by_unit: bool) -> Result<()> {
     let (lab, folder) = (Lab::new()?, tempfile::tempdir()?);
     let actor = |place: usize, program| Actor {
         lab: &lab,
@@ -165,9 +165,9 @@ fn observe(lab: &Lab, server: &str, name: &str) -> Result<String> {
 }
 
 /// Groups for the three processes, below folders of this test.
-fn groups(paths: [String; 3]) -> Result<[UnifiedGroup; 3]> {
+fn groups(paths: [String; 3]) -> Result<[ControlGroup; 3]> {
     let own = std::process::id().to_string();
-    let [early, late, client] = paths.map(|path| UnifiedGroup::create(&path.replace("PID", &own)));
+    let [early, late, client] = paths.map(|path| ControlGroup::unified(path.replace("PID", &own)));
     Ok([early?, late?, client?])
 }
 

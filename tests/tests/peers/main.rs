@@ -1,5 +1,6 @@
-//! Our decoder, gob and filters against Cilium's own code.
+//! Our decoder, gob, filters and metrics against Cilium's own code.
 
 mod decode;
 mod filters;
 mod gob;
+mod metrics;

@@ -43,18 +43,8 @@ impl<'a> Bytes<'a> {
         let (ifindex, ingress_ifindex, _) = (self.u32()?, self.u32()?, self.u32()?);
         let (packets, bytes) = (self.u64()?, self.u64()?);
         let (held_packets, held_bytes, cgroup) = (self.u64()?, self.u64()?, self.u64()?);
-        Some(TrafficDelta {
-            hook,
-            answered_by,
-            ifindex,
-            ingress_ifindex,
-            packets,
-            bytes,
-            held_packets,
-            held_bytes,
-            cgroup,
-            process: 0,
-        })
+        let none = TrafficDelta::none(hook, ifindex, ingress_ifindex);
+        Some(TrafficDelta { answered_by, packets, bytes, held_packets, held_bytes, cgroup, ..none })
     }
 
     pub(super) fn kernel_drop(&mut self) -> Option<KernelDrop> {

@@ -175,18 +175,17 @@ impl Flows<'_> {
 
 /// Appends an `Endpoint`.
 pub(super) fn end(field: u32, end: &End, entity: Option<EndEntity<'_>>, labels: EndLabels<'_>, out: &mut Vec<u8>) {
-    let metadata = entity.map(|entity| entity.metadata);
     message(out, field, |out| {
         number(out, 1, end.endpoint.into());
         number(out, 2, end.identity.into());
-        text(out, 3, metadata.map_or("", |metadata| &metadata.namespace));
+        text(out, 3, entity.map_or("", |entity| &entity.metadata.namespace));
         match labels.labels {
             Labels::Given(labels) => texts(out, 4, labels),
             Labels::Reserved(label) => text(out, 4, label.unwrap_or_default()),
         }
-        if let Some(metadata) = metadata {
-            text(out, 5, &metadata.pod_name);
-            for workload in &metadata.workloads {
+        if let Some(entity) = entity {
+            text(out, 5, entity.pod_name);
+            for workload in &entity.metadata.workloads {
                 message(out, 6, |out| {
                     text(out, 1, &workload.name);
                     text(out, 2, &workload.kind);

@@ -258,7 +258,7 @@ impl Matcher {
         let end = |end: &FlowEnd| end_entity(flow, *end, lookup);
         match self {
             Self::Pod(side, names) => {
-                end(side).is_some_and(|end| names.contains(&end.metadata.namespace, &end.metadata.pod_name))
+                end(side).is_some_and(|end| names.contains(&end.metadata.namespace, end.pod_name))
             }
             Self::Service(side, names) => end(side)
                 .and_then(|end| end.service)

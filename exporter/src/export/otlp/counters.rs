@@ -14,6 +14,12 @@ pub const QUEUE_NAME: &str = "otlp_logs";
 pub struct ExportCounters {
     /// Records that the queue took; not exported.
     pub taken: Number,
+    /// Records that were offered to the queue. This number and the next two are exported by `sdk_metrics`.
+    pub created: Number,
+    /// Records of requests that were sent, or were to be.
+    pub passed: Number,
+    /// Records that came to no request before the drain's deadline; `shutdown` includes them.
+    pub already_shutdown: Number,
     /// Acknowledged by the receiver.
     pub delivered: Number,
     /// Dropped because the queue was full.
@@ -67,6 +73,9 @@ impl ExportCounters {
         };
         Self {
             taken: Number::default(),
+            created: Number::default(),
+            passed: Number::default(),
+            already_shutdown: Number::default(),
             delivered: telemetry.counter(metric::EYEPIECE_EXPORT_RECORDS.name, &delivered),
             queue_full: dropped_logs("queue_full"),
             rejected: dropped("rejected"),
@@ -81,6 +90,12 @@ impl ExportCounters {
             queue_depth: queue(metric::EYEPIECE_QUEUE_DEPTH.name),
             queue_capacity: queue(metric::EYEPIECE_QUEUE_CAPACITY.name),
         }
+    }
+
+    /// Counts records that come to no request, since the exporter ends.
+    pub(super) fn add_already_shutdown(&self, records: u64) {
+        self.shutdown.add(records);
+        self.already_shutdown.add(records);
     }
 
     /// Records that the queue took and that are neither delivered nor dropped yet.

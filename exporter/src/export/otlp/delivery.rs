@@ -12,6 +12,7 @@ use tracing::warn;
 use super::client::Client;
 use super::counters::ExportCounters;
 use super::retry::{Outcome, pause};
+use super::sdk_metrics::{ExporterIdentity, ExporterMetrics, Operation};
 use crate::support::backoff::{Backoff, BackoffRange};
 use crate::support::export_health::{ExportHealth, FailureOutcome};
 use crate::support::log_limit::LogLimit;
@@ -23,11 +24,20 @@ use crate::support::telemetry::Telemetry;
 pub trait Transport: Clone + Send + Sync + 'static {
     /// Sends a request and returns the receiver's answer.
     fn send(&self, request: Bytes) -> impl Future<Output = Outcome> + Send;
+
+    /// How own metrics describe it.
+    fn identity(&self) -> ExporterIdentity {
+        ExporterIdentity::default()
+    }
 }
 
 impl Transport for Client {
     fn send(&self, request: Bytes) -> impl Future<Output = Outcome> + Send {
         Self::send(self, request)
+    }
+
+    fn identity(&self) -> ExporterIdentity {
+        Self::identity(self)
     }
 }
 
@@ -79,6 +89,7 @@ pub(super) struct Delivery<T> {
     transport: T,
     backoff: BackoffRange,
     counters: ExportCounters,
+    metrics: ExporterMetrics,
     reporter: Reporter,
 }
 
@@ -98,30 +109,41 @@ impl Drop for PendingRecords<'_> {
 }
 
 impl<T: Transport> Delivery<T> {
-    pub(super) fn new(transport: T, backoff: BackoffRange, counters: ExportCounters, reporter: Reporter) -> Self {
-        Self { transport, backoff, counters, reporter }
+    pub(super) fn new(
+        transport: T,
+        backoff: BackoffRange,
+        counters: ExportCounters,
+        metrics: ExporterMetrics,
+        reporter: Reporter,
+    ) -> Self {
+        Self { transport, backoff, counters, metrics, reporter }
     }
 
     /// Returns once the request has an outcome, at the deadline at the latest.
     pub(super) async fn deliver(&self, body: Bytes, records: usize, stop: Stop) {
         let mut pending = PendingRecords { records, counters: &self.counters };
+        let mut operation = self.metrics.begin(records as u64);
+        self.counters.passed.add(records as u64);
         self.counters.io.add(body.len() as u64);
         tokio::select! {
-            outcome = self.attempt_until_settled(body, stop.clone()) => {
+            outcome = self.attempt_until_settled(body, &mut operation, stop.clone()) => {
                 pending.records = 0;
-                self.settle(outcome, records);
+                self.settle(outcome, records, &mut operation);
             }
             () = shutdown::deadline_passed(stop) => {}
         }
     }
 
     /// Returns the first outcome that is not [`Outcome::Retry`].
-    async fn attempt_until_settled(&self, body: Bytes, mut stop: Stop) -> Outcome {
+    async fn attempt_until_settled(&self, body: Bytes, operation: &mut Operation<'_>, mut stop: Stop) -> Outcome {
         let mut backoff = Backoff::new(self.backoff, fastrand::Rng::new());
         let mut is_stopping = false;
         loop {
             let (delay, message) = match self.transport.send(body.clone()).await {
-                Outcome::Retry { delay, message } => (delay, message),
+                Outcome::Retry { delay, message, error_type } => {
+                    operation.failed(error_type);
+                    (delay, message)
+                }
                 settled => return settled,
             };
             self.counters.requests_retried.add(1);
@@ -139,10 +161,11 @@ impl<T: Transport> Delivery<T> {
         }
     }
 
-    fn settle(&self, outcome: Outcome, records: usize) {
+    fn settle(&self, outcome: Outcome, records: usize, operation: &mut Operation<'_>) {
         let counters = &self.counters;
         match outcome {
-            Outcome::Refused { message } => {
+            Outcome::Refused { message, error_type } => {
+                operation.failed(error_type);
                 counters.rejected.add(records as u64);
                 counters.requests_failed.add(1);
                 self.reporter.refused(&message);
@@ -150,6 +173,7 @@ impl<T: Transport> Delivery<T> {
             Outcome::Partial { rejected, message } => {
                 // An implausible number would spoil the sum.
                 let rejected = rejected.min(records as u64);
+                operation.accepted(rejected);
                 counters.partial_success.add(rejected);
                 counters.delivered.add(records as u64 - rejected);
                 counters.requests_ok.add(1);
@@ -157,6 +181,7 @@ impl<T: Transport> Delivery<T> {
                 self.reporter.partial(rejected, &message);
             }
             Outcome::Accepted | Outcome::Retry { .. } => {
+                operation.accepted(0);
                 counters.delivered.add(records as u64);
                 counters.requests_ok.add(1);
                 self.reporter.accepted();

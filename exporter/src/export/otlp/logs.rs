@@ -11,9 +11,11 @@ use tracing::warn;
 
 use super::counters::ExportCounters;
 use super::delivery::{Delivery, Reporter, Transport};
-use super::encode::{FlowEncoder, Pushed, RequestBuilder};
+use super::encode::{AttributeLimits, FlowEncoder, Pushed, RequestBuilder};
 use super::queue::{self, Item, LogSink, Queue, Record};
 use super::resource::Resource;
+use super::sdk_metrics;
+use super::sdk_metrics::ExporterMetrics;
 use crate::support::backoff::BackoffRange;
 use crate::support::clock::unix_now;
 use crate::support::shutdown;
@@ -44,6 +46,8 @@ pub struct LogsConfig {
     pub backoff: BackoffRange,
     /// Kinds of records to export.
     pub kinds: LogEvents,
+    /// Limits of each record.
+    pub attribute_limits: AttributeLimits,
 }
 
 impl Default for LogsConfig {
@@ -58,6 +62,7 @@ impl Default for LogsConfig {
             // Half to all of it: 1 s and 30 s on average.
             backoff: BackoffRange { initial: Duration::from_millis(1333), max: Duration::from_secs(40) },
             kinds: LogEvents::default(),
+            attribute_limits: AttributeLimits::default(),
         }
     }
 }
@@ -84,15 +89,18 @@ pub fn build<T: Transport>(
     telemetry: &Telemetry,
 ) -> (LogSink, LogExporter<T>) {
     let counters = ExportCounters::new(telemetry, Signal::Logs);
+    sdk_metrics::share_processor(telemetry, &counters);
+    let metrics = ExporterMetrics::new(telemetry, Signal::Logs, &transport.identity());
     let max_records = config.max_records.clamp(1, MAX_RECORDS);
     let (sink, queue) = queue::channel(config.capacity, max_records, config.kinds, counters.clone());
     let in_flight = u32::try_from(config.in_flight.clamp(1, 64)).unwrap_or(1);
     let reporter = Reporter::new(Signal::Logs, &counters, telemetry);
+    let builder = RequestBuilder::new(resource, max_records, config.max_bytes.min(MAX_BYTES));
     let exporter = LogExporter {
         queue,
         encoder: FlowEncoder::new(names),
-        builder: RequestBuilder::new(resource, max_records, config.max_bytes.min(MAX_BYTES)),
-        delivery: Arc::new(Delivery::new(transport, config.backoff, counters.clone(), reporter)),
+        builder: builder.with_limits(config.attribute_limits),
+        delivery: Arc::new(Delivery::new(transport, config.backoff, counters.clone(), metrics, reporter)),
         counters,
         slots: Arc::new(Semaphore::new(in_flight as usize)),
         in_flight,
@@ -185,7 +193,7 @@ impl<T: Transport> LogExporter<T> {
             () = shutdown::deadline_passed(stop.clone()) => None,
         };
         let Some(slot) = slot else {
-            self.counters.shutdown.add(request.records as u64);
+            self.counters.add_already_shutdown(request.records as u64);
             return;
         };
         let (delivery, stop) = (Arc::clone(&self.delivery), stop.clone());
@@ -200,7 +208,7 @@ impl<T: Transport> LogExporter<T> {
 
 impl<T> Drop for LogExporter<T> {
     fn drop(&mut self) {
-        self.counters.shutdown.add(self.builder.records() as u64);
+        self.counters.add_already_shutdown(self.builder.records() as u64);
     }
 }
 

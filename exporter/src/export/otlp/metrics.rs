@@ -1,5 +1,6 @@
 //! Encodes metrics as OTLP requests: cumulative sums and histograms, split below the receivers' size limit.
 
+use eyepiece_semconv::{OTEL_SCHEMA_URL, SCHEMA_URL};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -43,6 +44,23 @@ pub fn encode(metrics: &[Resolved], time: u64, resource: &Resource, limit: usize
         }
     }
     split.finish()
+}
+
+/// Moves the start of series that would start after they are exported, as the wall clock went back.
+pub fn clamp_starts(request: &mut ExportMetricsServiceRequest) {
+    let clamp = |start: &mut u64, time: u64| *start = time.min(*start);
+    let scopes = request.resource_metrics.iter_mut().flat_map(|resource| &mut resource.scope_metrics);
+    for metric in scopes.flat_map(|scope| &mut scope.metrics) {
+        match &mut metric.data {
+            Some(Data::Sum(Sum { data_points, .. })) => {
+                data_points.iter_mut().for_each(|point| clamp(&mut point.start_time_unix_nano, point.time_unix_nano));
+            }
+            Some(Data::Histogram(Histogram { data_points, .. })) => {
+                data_points.iter_mut().for_each(|point| clamp(&mut point.start_time_unix_nano, point.time_unix_nano));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Fills one request after another.
@@ -116,9 +134,9 @@ fn request(resource: &Resource, metrics: Vec<Metric>) -> ExportMetricsServiceReq
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ..InstrumentationScope::default()
     };
-    let scope_metrics = vec![ScopeMetrics { scope: Some(scope), metrics, schema_url: String::new() }];
-    let resource_metrics =
-        ResourceMetrics { resource: Some(resource.clone()), scope_metrics, schema_url: String::new() };
+    let scope_metrics = vec![ScopeMetrics { scope: Some(scope), metrics, schema_url: SCHEMA_URL.to_owned() }];
+    let schema_url = OTEL_SCHEMA_URL.to_owned();
+    let resource_metrics = ResourceMetrics { resource: Some(resource.clone()), scope_metrics, schema_url };
     ExportMetricsServiceRequest { resource_metrics: vec![resource_metrics] }
 }
 
@@ -156,17 +174,16 @@ fn empty_metric(metric: &Resolved, point: &Point) -> Metric {
 fn point(series: &Series, time: u64) -> Point {
     // An empty text is left out: Prometheus treats such a label as absent.
     let known = series.attributes.iter().filter(|(_, text)| !text.is_empty());
-    let value = |key: &str, text: &String| match typed::number(key, text) {
+    let value = |key: &str, text: &str| match typed::number(key, text) {
         Some(number) => any_value::Value::IntValue(number),
-        None => any_value::Value::StringValue(text.clone()),
+        None => any_value::Value::StringValue(text.to_owned()),
     };
     let mut attributes: Vec<KeyValue> = known.map(|(key, text)| attribute(key, value(key, text))).collect();
     if series.overflow {
         let name = eyepiece_semconv::attribute::OTEL_METRIC_OVERFLOW;
         attributes.push(attribute(name, any_value::Value::BoolValue(true)));
     }
-    // A series cannot start after it is exported, even if the wall clock went back.
-    let (start_time_unix_nano, time_unix_nano) = (series.start.min(time), time);
+    let (start_time_unix_nano, time_unix_nano) = (series.start, time);
     match &series.value {
         SeriesValue::Sum(sum, latest) => Point::Number(NumberDataPoint {
             attributes,

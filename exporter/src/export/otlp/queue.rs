@@ -144,6 +144,7 @@ impl LogSink {
         if offered == 0 {
             return 0;
         }
+        shared.counters.created.add(offered as u64);
         let mut taken = 0;
         let reserved = shared.depth.fetch_update(Ordering::AcqRel, Ordering::Acquire, |depth| {
             taken = offered.min(shared.capacity.saturating_sub(depth));
@@ -178,9 +179,11 @@ impl QueueState {
     }
 
     fn count_unread(&self, records: usize) {
-        let broken = self.broken.load(Ordering::Acquire);
-        let counter = if broken { &self.counters.closed } else { &self.counters.shutdown };
-        counter.add(records as u64);
+        if self.broken.load(Ordering::Acquire) {
+            self.counters.closed.add(records as u64);
+        } else {
+            self.counters.add_already_shutdown(records as u64);
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! The OTLP resource: the exporter and its host. Logs, metrics and our own telemetry share it.
 
-use eyepiece_semconv::attribute;
+use eyepiece_semconv::{OTEL_SCHEMA_URL, attribute};
 use opentelemetry::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue as ProtoKeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource as ProtoResource;
+use opentelemetry_sdk::resource::{ResourceDetector as _, TelemetryResourceDetector};
 use prost::Message as _;
 
 /// Default of `service.name`.
@@ -28,8 +29,12 @@ impl Resource {
             (attribute::SERVICE_VERSION, env!("CARGO_PKG_VERSION")),
             (attribute::SERVICE_INSTANCE_ID, instance_id),
             (attribute::HOST_NAME, host),
+            (attribute::TELEMETRY_DISTRO_NAME, env!("CARGO_PKG_NAME")),
+            (attribute::TELEMETRY_DISTRO_VERSION, env!("CARGO_PKG_VERSION")),
         ];
+        let sdk = TelemetryResourceDetector.detect();
         let mut all = std::collections::BTreeMap::new();
+        all.extend(sdk.iter().map(|(key, value)| (key.as_str().to_owned(), value.as_str().into_owned())));
         let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
         all.extend(ours.into_iter().map(owned));
         all.extend(attributes);
@@ -53,10 +58,10 @@ impl Resource {
         ProtoResource { attributes: self.0.iter().map(attribute).collect(), ..ProtoResource::default() }
     }
 
-    /// The resource of the SDK.
+    /// The resource of the SDK, with its schema URL.
     pub fn sdk(&self) -> opentelemetry_sdk::Resource {
         let attributes = self.0.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
-        opentelemetry_sdk::Resource::builder_empty().with_attributes(attributes).build()
+        opentelemetry_sdk::Resource::builder_empty().with_schema_url(attributes, OTEL_SCHEMA_URL).build()
     }
 
     /// The bytes of OTLP's `Resource`.
@@ -67,15 +72,27 @@ impl Resource {
 
 #[cfg(test)]
 mod tests {
-    use super::Resource;
+    use super::{OTEL_SCHEMA_URL, Resource, attribute};
 
     fn attributes(given: &[(&str, &str)], service_name: Option<&str>) -> Vec<String> {
         let given = given.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
         let resource = Resource::new("h", "i", given, service_name);
         let sdk = resource.sdk();
-        assert_eq!(sdk.len(), resource.attributes().len());
+        assert_eq!((sdk.len(), sdk.schema_url()), (resource.attributes().len(), Some(OTEL_SCHEMA_URL)));
         assert_eq!(resource.proto().attributes.len(), resource.attributes().len());
-        resource.attributes().iter().map(|(key, value)| format!("{key}={value}")).collect()
+        let lines = resource.attributes().iter().map(|(key, value)| format!("{key}={value}"));
+        lines.filter(|line| !line.starts_with("telemetry.")).collect()
+    }
+
+    #[test]
+    fn sdk_and_distribution_are_named() {
+        let resource = Resource::new("h", "i", [], None);
+        let value = |name: &str| resource.attributes().iter().find(|(key, _)| key == name).map(|(_, value)| &**value);
+        assert_eq!(value(attribute::TELEMETRY_SDK_NAME), Some("opentelemetry"));
+        assert_eq!(value(attribute::TELEMETRY_SDK_LANGUAGE), Some("rust"));
+        assert!(value(attribute::TELEMETRY_SDK_VERSION).is_some_and(|version| version.starts_with("0.")));
+        assert_eq!(value(attribute::TELEMETRY_DISTRO_NAME), Some("eyepiece"));
+        assert_eq!(value(attribute::TELEMETRY_DISTRO_VERSION), Some(env!("CARGO_PKG_VERSION")));
     }
 
     #[test]

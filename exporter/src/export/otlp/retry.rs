@@ -1,5 +1,6 @@
 //! The outcome of a receiver's answer, and the pause before the next attempt, by the OTLP specification.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
@@ -8,6 +9,10 @@ use prost_types::Any;
 use tonic::Code;
 
 use crate::support::backoff::Backoff;
+
+/// The kind of a failure, as `error.type` of OpenTelemetry's conventions has it: an HTTP status, the name of a gRPC code, or
+/// a word.
+pub type ErrorType = Cow<'static, str>;
 
 /// The outcome of one attempt to send a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,25 +32,29 @@ pub enum Outcome {
         delay: Option<Duration>,
         /// The reason.
         message: String,
+        /// Its kind.
+        error_type: ErrorType,
     },
     /// Permanently refused.
     Refused {
         /// The reason.
         message: String,
+        /// Its kind.
+        error_type: ErrorType,
     },
 }
 
 impl Outcome {
-    /// A connection failed or broke: retryable.
-    pub(crate) fn unreachable(message: impl Into<String>) -> Self {
-        Self::Retry { delay: None, message: message.into() }
+    /// A request without an answer: retryable.
+    pub(crate) fn unanswered(message: impl Into<String>, error_type: &'static str) -> Self {
+        Self::Retry { delay: None, message: message.into(), error_type: error_type.into() }
     }
 
     /// Changes the message of a request that was not accepted.
     pub(crate) fn with_message(self, change: impl FnOnce(String) -> String) -> Self {
         match self {
-            Self::Retry { delay, message } => Self::Retry { delay, message: change(message) },
-            Self::Refused { message } => Self::Refused { message: change(message) },
+            Self::Retry { delay, message, error_type } => Self::Retry { delay, message: change(message), error_type },
+            Self::Refused { message, error_type } => Self::Refused { message: change(message), error_type },
             taken => taken,
         }
     }
@@ -102,12 +111,13 @@ pub fn http_outcome(status: u16, retry_after: Option<&str>, body: &[u8], now: Sy
         Err(_) => std::str::from_utf8(body).ok().and_then(|text| text.lines().next()).unwrap_or_default().to_owned(),
     };
     let message = shortened(format!("HTTP status {status}: {text}").trim_end_matches(": ").to_owned());
+    let error_type = status.to_string().into();
     match status {
         429 | 502 | 503 | 504 => {
             let delay = retry_after.and_then(|value| parse_retry_after(value, now));
-            Outcome::Retry { delay, message }
+            Outcome::Retry { delay, message, error_type }
         }
-        _ => Outcome::Refused { message },
+        _ => Outcome::Refused { message, error_type },
     }
 }
 
@@ -126,6 +136,7 @@ fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 pub fn grpc_outcome(code: Code, message: &str, details: &[u8]) -> Outcome {
     let name = GRPC_CODES.get(code as usize).copied().unwrap_or_default();
     let message = shortened(format!("gRPC {name}: {message}").trim_end_matches(": ").to_owned());
+    let error_type = name.into();
     match (code, retry_info(details)) {
         (
             Code::Cancelled
@@ -135,10 +146,10 @@ pub fn grpc_outcome(code: Code, message: &str, details: &[u8]) -> Outcome {
             | Code::Unavailable
             | Code::DataLoss,
             delay,
-        ) => Outcome::Retry { delay, message },
+        ) => Outcome::Retry { delay, message, error_type },
         // Without RetryInfo the receiver will not recover.
-        (Code::ResourceExhausted, Some(delay)) => Outcome::Retry { delay: Some(delay), message },
-        _ => Outcome::Refused { message },
+        (Code::ResourceExhausted, Some(delay)) => Outcome::Retry { delay: Some(delay), message, error_type },
+        _ => Outcome::Refused { message, error_type },
     }
 }
 
@@ -245,7 +256,7 @@ mod tests {
             assert_eq!(delay(&http_outcome(503, Some(value), b"", now)), Some(expected), "{value}");
         }
         let status = RpcStatus { code: 3, message: "too\nbig".into(), details: Vec::new() }.encode_to_vec();
-        let refused = Outcome::Refused { message: "HTTP status 400: too big".into() };
+        let refused = Outcome::Refused { message: "HTTP status 400: too big".into(), error_type: "400".into() };
         assert_eq!(http_outcome(400, None, &status, now), refused);
     }
 
@@ -277,8 +288,8 @@ mod tests {
             let outcome = grpc_outcome(Code::ResourceExhausted, "", &details(Some(RetryInfo { delay: delay_given })));
             assert_eq!(delay(&outcome), Some(Some(expected)), "{given:?}");
         }
-        let message = "gRPC INVALID_ARGUMENT: no".to_owned();
-        assert_eq!(grpc_outcome(Code::InvalidArgument, "no", b""), Outcome::Refused { message });
+        let (message, error_type) = ("gRPC INVALID_ARGUMENT: no".to_owned(), "INVALID_ARGUMENT".into());
+        assert_eq!(grpc_outcome(Code::InvalidArgument, "no", b""), Outcome::Refused { message, error_type });
     }
 
     #[test]
@@ -322,8 +333,8 @@ mod tests {
             ] {
                 let (pause, text) = match outcome {
                     Outcome::Accepted => (None, String::new()),
-                    Outcome::Retry { delay, message } => (delay, message),
-                    Outcome::Partial { message, .. } | Outcome::Refused { message } => (None, message),
+                    Outcome::Retry { delay, message, .. } => (delay, message),
+                    Outcome::Partial { message, .. } | Outcome::Refused { message, .. } => (None, message),
                 };
                 proptest::prop_assert!(pause.unwrap_or_default() <= MAX_SERVER_DELAY);
                 proptest::prop_assert!(text.len() <= 512 && !text.contains(char::is_control));

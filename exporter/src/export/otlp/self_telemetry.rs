@@ -2,9 +2,9 @@
 //! them as it does the flows' metrics.
 //!
 //! The exporter does not send them itself: it returns no partial success, and all series of the SDK's `Sum` have one start
-//! time, in a private field. `tests/export/sdk_limits.rs` shows both. So `StartTimes` reads the encoded message. The
-//! exporter takes some `OTEL_EXPORTER_OTLP_*` variables from the environment (headers, compression), which have no effect:
-//! only the request's body is used.
+//! time, in a private field. `tests/export/sdk_limits.rs` shows both. So `StartTimes` reads the encoded message, to which
+//! own histograms are added: the SDK cannot observe any. The exporter takes some `OTEL_EXPORTER_OTLP_*` variables from the
+//! environment (headers, compression), which have no effect: only the request's body is used.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use eyepiece_semconv::{Instrument as Kinds, Metric, attribute};
+use eyepiece_semconv::{Instrument as Kinds, Metric, SCHEMA_URL, attribute};
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider as _};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_http::{HttpClient, HttpError};
@@ -29,36 +29,42 @@ use prost::Message as _;
 use tracing::warn;
 
 use super::delivery::Transport;
+use super::deltas::Deltas;
+use super::metrics;
 use super::metrics_sender;
-use super::metrics_sender::{MetricsRequests, MetricsSender};
+use super::metrics_sender::{Accepted, MetricsRequests, MetricsSender};
 use super::resource::Resource;
+use super::sdk_metrics::OWN_READER;
 use super::start_times::StartTimes;
 use super::typed;
+use crate::export::own_durations;
+use crate::support::clock::unix_now;
 use crate::support::lock::lock;
 use crate::support::shutdown::Stop;
 use crate::support::telemetry::{Kind, MAX_SERIES, Sample, Telemetry};
 
-/// Exports every `interval` and once more at the stop. Returns by the deadline even if the receiver is unreachable. Needs
-/// a tokio runtime.
+/// Exports every `interval` and once more at the stop, sums as `deltas` if given. Returns by the deadline even if the
+/// receiver is unreachable. Needs a tokio runtime.
 pub async fn run<T: Transport>(
     telemetry: Telemetry,
     resource: &Resource,
+    deltas: Option<Deltas>,
     sender: MetricsSender<T>,
     interval: Duration,
     stop: Stop,
 ) {
-    let collector = match Collector::new(telemetry, resource) {
+    let collector = match Collector::new(telemetry, resource, deltas) {
         Ok(collector) => Arc::new(tokio::sync::Mutex::new(collector)),
         Err(error) => {
             warn!(signal = "metrics", "cannot create the exporter of our own metrics, which are not sent: {error}");
             return;
         }
     };
-    let produce = || {
+    let produce = |accepted: Accepted| {
         let collector = Arc::clone(&collector);
-        async move { collector.lock().await.requests().await }
+        async move { collector.lock().await.requests(&accepted).await }
     };
-    metrics_sender::run(sender, interval, produce, stop).await;
+    metrics_sender::run(sender.with_reader(OWN_READER), interval, produce, stop).await;
 }
 
 /// Collects the registry's numbers by the SDK.
@@ -71,12 +77,13 @@ struct Collector {
     /// Names that have an instrument.
     known: BTreeSet<&'static str>,
     starts: StartTimes,
+    deltas: Option<Deltas>,
     /// Dropped, it shuts the reader down.
     _provider: SdkMeterProvider,
 }
 
 impl Collector {
-    fn new(telemetry: Telemetry, resource: &Resource) -> Result<Self, ExporterBuildError> {
+    fn new(telemetry: Telemetry, resource: &Resource, deltas: Option<Deltas>) -> Result<Self, ExporterBuildError> {
         let reader = Reader::default();
         let provider = SdkMeterProvider::builder()
             .with_reader(reader.clone())
@@ -84,16 +91,21 @@ impl Collector {
             // Room for all series of the registry, and for the shared one.
             .with_view(|_: &Instrument| Stream::builder().with_cardinality_limit(MAX_SERIES + 1).build().ok())
             .build();
-        let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME")).with_version(env!("CARGO_PKG_VERSION"));
+        let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .with_schema_url(SCHEMA_URL);
         let meter = provider.meter_with_scope(scope.build());
         let body = Body::default();
         let (known, starts) = (BTreeSet::new(), StartTimes::default());
         let exporter = exporter(body.clone())?;
-        Ok(Self { telemetry, reader, meter, exporter, body, known, starts, _provider: provider })
+        Ok(Self { telemetry, reader, meter, exporter, body, known, starts, deltas, _provider: provider })
     }
 
     /// The request of now.
-    async fn requests(&mut self) -> MetricsRequests {
+    async fn requests(&mut self, accepted: &[usize]) -> MetricsRequests {
+        if let Some(deltas) = &mut self.deltas {
+            deltas.accept(accepted);
+        }
         register(&self.telemetry, &self.meter, &mut self.known);
         let mut metrics = ResourceMetrics::default();
         if let Err(error) = self.reader.collect(&mut metrics) {
@@ -104,7 +116,14 @@ impl Collector {
         match decoded {
             Ok(mut request) => {
                 self.starts.settle(&mut request);
-                MetricsRequests { requests: vec![(&request).into()], too_large: 0 }
+                add_durations(&self.telemetry, &mut request);
+                match &mut self.deltas {
+                    Some(deltas) => deltas.round(vec![request]),
+                    None => {
+                        metrics::clamp_starts(&mut request);
+                        MetricsRequests { requests: vec![(&request).into()], ..MetricsRequests::default() }
+                    }
+                }
             }
             Err(error) => {
                 warn!("cannot encode our own metrics: {error}");
@@ -209,6 +228,18 @@ fn register(telemetry: &Telemetry, meter: &Meter, known: &mut BTreeSet<&'static 
                 builder.with_callback(move |observer| observe(&telemetry, name, observer, |value| value)).build();
             }
         }
+    }
+}
+
+/// Adds own histograms to a request.
+fn add_durations(telemetry: &Telemetry, request: &mut ExportMetricsServiceRequest) {
+    let durations = own_durations::resolve(telemetry);
+    let encoded = metrics::encode(&durations, unix_now(), &Default::default(), usize::MAX);
+    let encoded = encoded.requests.into_iter().flat_map(|request| request.resource_metrics);
+    let mut scopes = request.resource_metrics.iter_mut().flat_map(|resource| &mut resource.scope_metrics);
+    if let Some(scope) = scopes.next() {
+        let scopes = encoded.flat_map(|resource| resource.scope_metrics);
+        scope.metrics.extend(scopes.flat_map(|scope| scope.metrics));
     }
 }
 

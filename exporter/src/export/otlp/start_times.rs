@@ -2,22 +2,19 @@
 //! one for a series that returned with a lower sum.
 
 use std::collections::HashMap;
-use std::hash::BuildHasher;
 
-use foldhash::fast::RandomState;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint};
-use prost::Message as _;
+
+use super::series_ids::{SeriesId, SeriesIds};
 
 /// The sums of the last request. Its memory is bounded by the points of that request.
 #[derive(Debug, Default)]
 pub(super) struct StartTimes {
-    hasher: RandomState,
-    /// By the hash of name and attributes. Two series with the same hash would only share a start time.
-    series: HashMap<u64, Sum>,
+    ids: SeriesIds,
+    series: HashMap<SeriesId, Sum>,
     /// The latest time of its points, ns since the Unix epoch. 0 if there was none.
     time: u64,
 }
@@ -38,7 +35,7 @@ impl StartTimes {
         for metric in metrics.flat_map(|scope| &mut scope.metrics) {
             let Metric { name, data: Some(Data::Sum(sum)), .. } = metric else { continue };
             for point in sum.data_points.iter_mut().filter(|_| sum.is_monotonic) {
-                let (id, value) = (self.id(name, &point.attributes), value(point));
+                let (id, value) = (self.ids.id(name, &point.attributes), value(point));
                 point.start_time_unix_nano = match self.series.get(&id) {
                     Some(last) if last.value <= value => last.start,
                     _ if self.time == 0 => point.start_time_unix_nano,
@@ -49,13 +46,6 @@ impl StartTimes {
             }
         }
         (self.series, self.time) = (series, time);
-    }
-
-    fn id(&self, name: &str, attributes: &[KeyValue]) -> u64 {
-        // The SDK does not define an order of attributes.
-        let mut encoded: Vec<_> = attributes.iter().map(KeyValue::encode_to_vec).collect();
-        encoded.sort_unstable();
-        self.hasher.hash_one((name, encoded))
     }
 }
 

@@ -3,6 +3,12 @@
 /// Returns the help text that Hubble has for a metric, by its name in Prometheus.
 pub(super) fn hubble_help(name: &str) -> Option<&'static str> {
     Some(match name {
+        "grpc_server_handled_total" => {
+            "Total number of RPCs completed on the server, regardless of success or failure."
+        }
+        "grpc_server_msg_received_total" => "Total number of RPC stream messages received on the server.",
+        "grpc_server_msg_sent_total" => "Total number of gRPC stream messages sent by the server.",
+        "grpc_server_started_total" => "Total number of RPCs started on the server.",
         "hubble_dns_queries_total" => "Number of DNS queries observed",
         "hubble_dns_response_types_total" => "Number of DNS response types observed",
         "hubble_dns_responses_total" => "Number of DNS responses observed",

@@ -6,6 +6,7 @@
 
 mod exposition;
 mod format;
+mod grpc_metrics;
 mod help;
 mod labels;
 mod names;

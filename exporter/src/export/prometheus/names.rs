@@ -66,7 +66,9 @@ impl FamilyName {
 
 /// Translates the name of an attribute to a label. Empty for an empty name.
 pub(super) fn label_name(name: &str) -> Cow<'_, str> {
-    let is_valid = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && !name.contains("__");
+    // Called for each label of each series.
+    let has_double = name.as_bytes().windows(2).any(|pair| pair == b"__");
+    let is_valid = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && !has_double;
     let starts_with_digit = name.starts_with(|c: char| c.is_ascii_digit());
     match (is_valid, starts_with_digit) {
         (true, false) => name.into(),

@@ -1,6 +1,6 @@
 //! The contents of a page, and their order.
 
-use eyepiece_semconv::{Instrument, Metric, attribute};
+use eyepiece_semconv::{Instrument, Metric, SCHEMA_URL, attribute};
 
 use super::exposition::{Exposition, Family};
 use super::format::Format;
@@ -12,15 +12,19 @@ use crate::pipeline::metrics::{Resolved, Series, SeriesValue};
 use crate::support::telemetry::{Kind, Sample};
 
 /// Labels of our own numbers: the scope that made them. Hubble's metrics have exactly Hubble's labels.
-const SCOPE: [(&str, &str); 2] =
-    [("otel_scope_name", env!("CARGO_PKG_NAME")), ("otel_scope_version", env!("CARGO_PKG_VERSION"))];
+const SCOPE: [(&str, &str); 3] = [
+    ("otel_scope_name", env!("CARGO_PKG_NAME")),
+    ("otel_scope_schema_url", SCHEMA_URL),
+    ("otel_scope_version", env!("CARGO_PKG_VERSION")),
+];
 
 /// What a page shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Page<'a> {
-    /// The metrics of flows, in Hubble's naming. An attribute without a value is a label without a value.
+    /// The metrics of flows, in Hubble's naming, and our own histograms. An attribute without a value is a label without a
+    /// value.
     pub flows: &'a [Resolved],
-    /// The metrics of the endpoint's own requests.
+    /// The metrics of requests to the endpoint and to Hubble's API.
     pub requests: &'a RequestMetrics,
     /// Our own numbers, in the order of their names. An attribute without a value is no label.
     pub samples: &'a [Sample],
@@ -102,7 +106,7 @@ fn write(page: &mut Exposition, family: &Family<'_>, content: &Content<'_>) {
                 match series.overflow {
                     true => labels.set([(attribute::OTEL_METRIC_OVERFLOW, "true")].into_iter().chain(scope())),
                     false => {
-                        let own = series.attributes.iter().map(|(name, value)| (*name, value.as_str()));
+                        let own = series.attributes.iter().map(|(name, value)| (*name, &**value));
                         labels.set(own.chain(scope()));
                     }
                 }

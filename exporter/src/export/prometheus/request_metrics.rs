@@ -1,4 +1,4 @@
-//! Metrics of the endpoint's own requests, as Hubble has them.
+//! Metrics of requests to our servers, as Hubble has them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -6,17 +6,22 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::grpc_metrics;
 use crate::pipeline::metrics::{DURATION_BUCKETS, Durations, HistogramValue, Resolved, Series, SeriesValue};
 use crate::support::clock::unix_now;
+use crate::support::grpc_calls::GrpcCalls;
 use crate::support::lock::lock;
 
 /// The label of the status.
 const CODE: &str = "code";
 
-/// Counts requests by status, with their durations; clones share the counters. A status has series from its first
-/// request on, which a page shows when the request is over: the first page has none.
+/// Counts the endpoint's requests by status, with their durations; clones share the counters. A status has series from
+/// its first request on, which a page shows when the request is over: the first page has none. Has calls of gRPC besides.
 #[derive(Clone, Debug, Default)]
-pub struct RequestMetrics(Arc<Mutex<BTreeMap<u16, Requests>>>);
+pub struct RequestMetrics {
+    requests: Arc<Mutex<BTreeMap<u16, Requests>>>,
+    calls: GrpcCalls,
+}
 
 /// The requests of one status.
 #[derive(Debug)]
@@ -27,17 +32,22 @@ struct Requests {
 }
 
 impl RequestMetrics {
+    /// Creates metrics without requests, and with the calls that gRPC servers count.
+    pub fn new(calls: &GrpcCalls) -> Self {
+        Self { requests: Arc::default(), calls: calls.clone() }
+    }
+
     /// Counts a request.
     pub fn observe(&self, code: StatusCode, duration: Duration) {
-        let mut requests = lock(&self.0);
+        let mut requests = lock(&self.requests);
         let new = || Requests { start: unix_now(), durations: Durations::default() };
         let of_code = requests.entry(code.as_u16()).or_insert_with(new);
         of_code.durations.add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// The counter and the histogram.
-    pub(super) fn resolve(&self) -> [Resolved; 2] {
-        let requests = lock(&self.0);
+    /// The counter and the histogram, and the counters of calls.
+    pub(super) fn resolve(&self) -> Vec<Resolved> {
+        let requests = lock(&self.requests);
         let metric = |name, unit, value: fn(&Durations) -> SeriesValue| Resolved {
             name,
             unit,
@@ -45,15 +55,16 @@ impl RequestMetrics {
             description: "",
             series: requests.iter().map(|(code, requests)| series(*code, requests, value)).collect(),
         };
-        [
+        let own = [
             metric("hubble_metrics_http_handler_requests", "", |durations| SeriesValue::Sum(durations.count(), None)),
             metric("hubble_metrics_http_handler_request_duration", "s", histogram),
-        ]
+        ];
+        own.into_iter().chain(grpc_metrics::resolve(&self.calls)).collect()
     }
 }
 
 fn series(code: u16, requests: &Requests, value: fn(&Durations) -> SeriesValue) -> Series {
-    let attributes = vec![(CODE, code.to_string())];
+    let attributes = vec![(CODE, code.to_string().into())];
     Series { attributes, overflow: false, start: requests.start, value: value(&requests.durations) }
 }
 
@@ -79,9 +90,10 @@ mod tests {
         {
             metrics.observe(code, Duration::from_millis(milliseconds));
         }
-        let [counter, histogram] = metrics.resolve();
-        for metric in [&counter, &histogram] {
-            let codes = metric.series.iter().map(|series| (series.attributes[0].1.as_str(), series.value.count()));
+        let resolved = metrics.resolve();
+        let [counter, histogram, ..] = &resolved[..] else { panic!("{resolved:?}") };
+        for metric in [counter, histogram] {
+            let codes = metric.series.iter().map(|series| (&*series.attributes[0].1, series.value.count()));
             assert_eq!(codes.collect::<Vec<_>>(), [("200", 2), ("503", 1)], "{}", metric.name);
         }
         let SeriesValue::Histogram(ok) = &histogram.series[0].value else { panic!("{histogram:?}") };

@@ -44,7 +44,7 @@ mod tests {
             unit: "By",
             description: "",
             series: vec![
-                series(vec![("a", "x".to_owned()), ("b", "y".to_owned()), ("c", String::new())], false),
+                series(vec![("a", "x".into()), ("b", "y".into()), ("c", "".into())], false),
                 series(vec![], true),
             ],
         }];
@@ -56,7 +56,7 @@ mod tests {
         buckets[3] = 5;
         let histogram = HistogramValue { sum_ns: 1_234_567_890, buckets, exemplars: Default::default() };
         let value = SeriesValue::Histogram(Box::new(histogram));
-        let series = vec![Series { value, ..series(vec![("a", "x".to_owned())], false) }];
+        let series = vec![Series { value, ..series(vec![("a", "x".into())], false) }];
         let text = table(&[Resolved { name: "d", unit: "s", description: "", series }]);
         assert_eq!(text.split_whitespace().collect::<Vec<_>>().join(" "), "d 1.235 s a=x (5 in all)");
     }

@@ -197,7 +197,7 @@ impl AgentState {
         let cluster_name = cluster_name(&labels).unwrap_or_default().to_owned();
         let name = qualified_name(&namespace, &pod_name).into_owned();
         let metadata = EndMetadata { cluster_name, namespace, pod_name, labels, ..EndMetadata::default() };
-        Entity { kind: EntityKind::Pod, name, identity, metadata, ..Entity::default() }
+        Entity { kind: EntityKind::Pod, name, identity, ..Entity::of(metadata) }
     }
 }
 
@@ -205,7 +205,7 @@ impl AgentState {
 fn identity_entity(identity: u32, labels: &[String]) -> Arc<Entity> {
     let cluster_name = cluster_name(labels).unwrap_or_default().to_owned();
     let metadata = EndMetadata { cluster_name, labels: labels.to_vec(), ..EndMetadata::default() };
-    Arc::new(Entity { identity, metadata, ..Entity::default() })
+    Arc::new(Entity { identity, ..Entity::of(metadata) })
 }
 
 /// An address of a node, or one of which only the identity is known.

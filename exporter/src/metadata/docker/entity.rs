@@ -1,5 +1,7 @@
 //! Makes an entity of a container.
 
+use std::sync::Arc;
+
 use eyepiece_flow::metadata::{EndMetadata, Workload};
 use eyepiece_semconv::attribute;
 
@@ -43,31 +45,30 @@ pub(super) fn entity(container: &Container) -> Entity {
         Some(service) => Workload { name: service.to_owned(), kind: "Service".to_owned() },
         None => Workload { name: image.short.to_owned(), kind: "Image".to_owned() },
     };
-    let mut attributes = vec![
-        (attribute::CONTAINER_ID, container.id.to_string()),
-        (attribute::CONTAINER_NAME, container.name.clone()),
-        (attribute::CONTAINER_IMAGE_NAME, image.name.to_owned()),
-        (attribute::CONTAINER_RUNTIME_NAME, container.runtime.to_owned()),
+    let mut attributes: Vec<(_, Arc<str>)> = vec![
+        (attribute::CONTAINER_ID, Arc::clone(&container.id)),
+        (attribute::CONTAINER_NAME, container.name.as_str().into()),
+        (attribute::CONTAINER_IMAGE_NAME, image.name.into()),
+        (attribute::CONTAINER_RUNTIME_NAME, container.runtime.into()),
     ];
     let optional = [
         (attribute::CONTAINER_IMAGE_TAGS, image.tag),
         (attribute::SERVICE_NAME, service),
         (attribute::SERVICE_NAMESPACE, project),
     ];
-    attributes.extend(optional.into_iter().filter_map(|(key, value)| Some((key, value?.to_owned()))));
+    attributes.extend(optional.into_iter().filter_map(|(key, value)| Some((key, value?.into()))));
     Entity {
         kind: EntityKind::Container,
         name: project.map_or_else(|| container.name.clone(), |project| format!("{project}/{}", container.name)),
         identity: identity(container),
-        metadata: EndMetadata {
+        attributes,
+        ..Entity::of(EndMetadata {
             cluster_name: String::new(),
             namespace: project.unwrap_or(NO_PROJECT).to_owned(),
             pod_name: container.name.clone(),
             labels: labels(container),
             workloads: if workload.name.is_empty() { Vec::new() } else { vec![workload] },
-        },
-        attributes,
-        ..Entity::default()
+        })
     }
 }
 
@@ -166,7 +167,7 @@ mod tests {
     fn compose_container_becomes_entity() {
         let entity = entity(&container("shop-web-1", "r.example:5000/web:2", &WEB));
         assert_eq!(entity.name, "shop/shop-web-1");
-        assert_eq!((entity.metadata.namespace.as_str(), entity.metadata.pod_name.as_str()), ("shop", "shop-web-1"));
+        assert_eq!((entity.metadata.namespace.as_str(), &*entity.pod_name), ("shop", "shop-web-1"));
         let workload = &entity.metadata.workloads[0];
         assert_eq!((workload.name.as_str(), workload.kind.as_str()), ("web", "Service"));
         assert_eq!(
@@ -190,7 +191,7 @@ mod tests {
             (attribute::SERVICE_NAMESPACE, Some("shop")),
             (attribute::SERVICE_VERSION, None),
         ] {
-            let found = entity.attributes.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str());
+            let found = entity.attributes.iter().find(|(name, _)| *name == key).map(|(_, value)| &**value);
             assert_eq!(found, value, "{key}");
         }
     }

@@ -11,7 +11,8 @@ use crate::metadata::provider::{Change, Entity, Key, Target};
 
 /// The time that a container is kept before its start: its first packets come before its start is reported.
 const BEFORE_START: Duration = Duration::from_secs(60);
-/// The time that a container is kept after its end: its network namespace may be reported later.
+/// The time that a container is kept after its end: its control group and network namespace may be reported later. That
+/// takes about as long as `metadata::local` looks at a new folder; names that flows have had already, the registry keeps.
 const AFTER_END: Duration = Duration::from_secs(5);
 
 /// A container that claims a key. The first one of several wins: the owner of a shared namespace before its guests.
@@ -66,9 +67,7 @@ impl State {
     /// Returns whether a container of a listing is as it is known; a listing has no namespaces.
     pub(super) fn has(&self, listed: &Container) -> bool {
         self.containers.get(&listed.id).is_some_and(|known| {
-            known.until.is_none()
-                && known.addresses == listed.addresses
-                && known.entity.metadata.pod_name == listed.name
+            known.until.is_none() && known.addresses == listed.addresses && *known.entity.pod_name == *listed.name
         })
     }
 

@@ -1,7 +1,6 @@
 //! The provider against servers that misbehave.
 
 mod fake;
-mod recorder;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +12,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use self::fake::{Answer, FakeDocker};
-use self::recorder::Recorder;
 use super::DockerProvider;
 use super::client::Client;
+use crate::metadata::entry_recorder::EntryRecorder;
 use crate::metadata::provider::{Condition, Key, Target};
 use crate::support::shutdown;
 use crate::support::telemetry::Telemetry;
@@ -44,7 +43,7 @@ fn details(digit: char) -> Answer {
 
 /// A running provider.
 struct Running {
-    recorder: Arc<Recorder>,
+    recorder: Arc<EntryRecorder>,
     telemetry: Telemetry,
     stop: watch::Sender<Option<Instant>>,
     task: JoinHandle<()>,
@@ -53,13 +52,14 @@ struct Running {
 impl Running {
     fn start(docker: &FakeDocker, enabled: Enabled) -> Self {
         let (recorder, telemetry, (stop, stopped)) =
-            (Arc::<Recorder>::default(), Telemetry::default(), shutdown::channel());
+            (Arc::<EntryRecorder>::default(), Telemetry::default(), shutdown::channel());
         let config = Docker { enabled, socket: docker.path().display().to_string() };
-        let provider = DockerProvider::new(&config, Arc::<Recorder>::clone(&recorder), &telemetry).expect("it is on");
+        let provider =
+            DockerProvider::new(&config, Arc::<EntryRecorder>::clone(&recorder), &telemetry).expect("it is on");
         Self { recorder, telemetry, stop, task: tokio::spawn(provider.run(stopped)) }
     }
 
-    async fn wait(&self, what: &str, is_so: impl Fn(&Recorder) -> bool) {
+    async fn wait(&self, what: &str, is_so: impl Fn(&EntryRecorder) -> bool) {
         let poll = async {
             while !is_so(&self.recorder) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -71,7 +71,7 @@ impl Running {
     }
 
     async fn wait_for_current(&self, containers: usize) {
-        let is_so = |recorder: &Recorder| recorder.condition() == Some((Condition::Current, containers));
+        let is_so = |recorder: &EntryRecorder| recorder.condition() == Some((Condition::Current, containers));
         self.wait("current", is_so).await;
     }
 
@@ -202,7 +202,7 @@ async fn lost_server_leaves_stale_state() {
     running.wait_for_current(1).await;
     let before = running.recorder.entries();
     docker.stop();
-    let is_stale = |recorder: &Recorder| matches!(recorder.condition(), Some((Condition::Stale { .. }, 1)));
+    let is_stale = |recorder: &EntryRecorder| matches!(recorder.condition(), Some((Condition::Stale { .. }, 1)));
     running.wait("stale", is_stale).await;
     running.wait("refused", |_| running.incidents("docker_connect") > 0).await;
     assert_eq!(running.recorder.entries(), before, "the last state stays");
@@ -221,7 +221,7 @@ async fn missing_socket_fails_only_if_enabled() {
         docker.answer("/containers/json", Answer::Json(json!([])));
         docker.stop();
         let running = Running::start(&docker, enabled);
-        let is_reported = |recorder: &Recorder| match recorder.condition() {
+        let is_reported = |recorder: &EntryRecorder| match recorder.condition() {
             Some((Condition::Unavailable(_), 0)) => !is_failure,
             Some((Condition::Connecting(Some(_)), 0)) => is_failure,
             _ => false,
@@ -237,5 +237,5 @@ async fn missing_socket_fails_only_if_enabled() {
 #[test]
 fn provider_can_be_off() {
     let config = Docker { enabled: Enabled::Off, ..Docker::default() };
-    assert!(DockerProvider::new(&config, Arc::<Recorder>::default(), &Telemetry::default()).is_none());
+    assert!(DockerProvider::new(&config, Arc::<EntryRecorder>::default(), &Telemetry::default()).is_none());
 }

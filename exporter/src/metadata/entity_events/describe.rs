@@ -3,7 +3,7 @@
 use eyepiece_semconv::{Attribute, EntityType, Type, attribute, entity};
 
 use super::event::{ReportedEntity, Value};
-use crate::metadata::provider::{Entity, EntityKind};
+use crate::metadata::provider::{EntityKind, EntityRef};
 
 /// Attributes of Kubernetes' kinds of workloads.
 const WORKLOADS: [(&str, &str); 6] = [
@@ -17,14 +17,16 @@ const WORKLOADS: [(&str, &str); 6] = [
 
 /// Returns the entities that events report for a provider's entity. A pod of one container is a pod and a container, a
 /// container of compose also is a service. An entity of DNS or of the file of names gives none.
-pub(super) fn reported(entity: &Entity) -> Vec<ReportedEntity> {
-    let fields = fields(entity);
-    entity::ALL.iter().filter_map(|kind| of_kind(kind, entity, &fields)).collect()
+pub(super) fn reported(owner: &EntityRef) -> Vec<ReportedEntity> {
+    let fields = fields(owner);
+    entity::ALL.iter().filter_map(|kind| of_kind(kind, owner, &fields)).collect()
 }
 
 /// The entity of a type, if its first identifying attribute is there.
-fn of_kind(kind: &'static EntityType, entity: &Entity, fields: &[(&'static str, Value)]) -> Option<ReportedEntity> {
-    let identifying = |name: &&'static str| entity.attributes.iter().find(|(known, _)| known == name).cloned();
+fn of_kind(kind: &'static EntityType, owner: &EntityRef, fields: &[(&'static str, Value)]) -> Option<ReportedEntity> {
+    let identifying = |name: &&'static str| {
+        owner.attributes().find(|(known, _)| known == name).map(|(name, text)| (name, text.to_string()))
+    };
     identifying(kind.identifying.first()?)?;
     let id = kind.identifying.iter().filter_map(identifying).collect();
     let descriptive = kind.descriptive.iter();
@@ -33,17 +35,18 @@ fn of_kind(kind: &'static EntityType, entity: &Entity, fields: &[(&'static str, 
 }
 
 /// All attributes of an entity.
-fn fields(entity: &Entity) -> Vec<(&'static str, Value)> {
-    let Entity { metadata, .. } = entity;
-    let own = entity.attributes.iter().filter(|(_, text)| !text.is_empty());
-    let mut fields: Vec<_> = own.map(|(name, text)| (*name, value(name, text))).collect();
+fn fields(owner: &EntityRef) -> Vec<(&'static str, Value)> {
+    let entity = &owner.entity;
+    let metadata = &entity.metadata;
+    let own = owner.attributes().filter(|(_, text)| !text.is_empty());
+    let mut fields: Vec<_> = own.map(|(name, text)| (name, value(name, text))).collect();
     let mut texts = vec![(attribute::HUBBLE_ENTITY_NAME, entity.name.as_str())];
     // Elsewhere the fields of pods hold the names of containers, units and processes.
     if matches!(entity.kind, EntityKind::Pod | EntityKind::Service | EntityKind::Node) {
         texts.extend([
             (attribute::K8S_CLUSTER_NAME, metadata.cluster_name.as_str()),
             (attribute::K8S_NAMESPACE_NAME, metadata.namespace.as_str()),
-            (attribute::K8S_POD_NAME, metadata.pod_name.as_str()),
+            (attribute::K8S_POD_NAME, &*entity.pod_name),
         ]);
         texts.extend(entity.service.iter().map(|service| (attribute::K8S_SERVICE_NAME, service.name.as_str())));
         texts.extend(metadata.workloads.iter().filter_map(|workload| {
@@ -77,18 +80,20 @@ fn value(name: &str, text: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use eyepiece_flow::metadata::{EndMetadata, Service, Workload};
+    use std::sync::Arc;
+
+    use eyepiece_flow::metadata::{EndMetadata, PodContainer, Service, Workload};
     use eyepiece_semconv::attribute;
 
     use super::{Value, reported};
-    use crate::metadata::provider::{Entity, EntityKind};
+    use crate::metadata::provider::{Entity, EntityKind, EntityRef};
 
-    fn attributes(list: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
-        list.iter().map(|&(name, text)| (name, text.to_owned())).collect()
+    fn attributes(list: &[(&'static str, &str)]) -> Vec<(&'static str, Arc<str>)> {
+        list.iter().map(|&(name, text)| (name, text.into())).collect()
     }
 
     /// Each reported entity as `TYPE {ID} DESCRIPTION`.
-    fn lines(entity: &Entity) -> Vec<String> {
+    fn lines(owner: &EntityRef) -> Vec<String> {
         let value = |value: &Value| match value {
             Value::Text(text) => text.clone(),
             Value::Number(number) => number.to_string(),
@@ -99,7 +104,7 @@ mod tests {
             let rest: Vec<_> = entity.description.iter().map(|(name, of)| format!("{name}={}", value(of))).collect();
             format!("{} {{{}}} {}", entity.kind.name, id.join(" "), rest.join(" ")).trim_end().to_owned()
         };
-        reported(entity).into_iter().map(line).collect()
+        reported(owner).into_iter().map(line).collect()
     }
 
     #[test]
@@ -118,18 +123,14 @@ mod tests {
             (attribute::SERVICE_NAME, "web"),
             (attribute::SERVICE_NAMESPACE, "shop"),
         ];
-        let pod = [
-            (attribute::K8S_POD_UID, "u1"),
-            (attribute::K8S_NODE_NAME, "n1"),
-            (attribute::K8S_CONTAINER_NAME, "nginx"),
-            (attribute::CONTAINER_ID, "c2"),
-        ];
+        let pod = [(attribute::K8S_POD_UID, "u1"), (attribute::K8S_NODE_NAME, "n1")];
         let process = [
             (attribute::PROCESS_PID, "7"),
             (attribute::PROCESS_EXECUTABLE_NAME, "sshd"),
             (attribute::PROCESS_CREATION_TIME, "2026-12-01T00:00:00Z"),
         ];
-        let of_namespace = |namespace: &str| Some(Service { name: "web".to_owned(), namespace: namespace.to_owned() });
+        let of_namespace =
+            |namespace: &str| Some(Arc::new(Service { name: "web".to_owned(), namespace: namespace.to_owned() }));
         for (row, kind, service, attributes_of, expected) in [
             (
                 "container of compose",
@@ -183,9 +184,11 @@ mod tests {
         ] {
             let metadata = metadata("shop", "web-1");
             let name = "x".to_owned();
-            let entity =
-                Entity { kind, name, identity: 9, metadata, service, attributes: attributes_of, ..Entity::default() };
-            assert_eq!(lines(&entity), expected, "{row}");
+            let entity = Entity { kind, name, identity: 9, service, attributes: attributes_of, ..Entity::of(metadata) };
+            let container =
+                (kind == EntityKind::Pod).then(|| Arc::new(PodContainer { id: "c2".into(), name: "nginx".into() }));
+            let owner = EntityRef { entity: Arc::new(entity), container };
+            assert_eq!(lines(&owner), expected, "{row}");
         }
     }
 }

@@ -58,7 +58,7 @@ mod tests {
         let (stopper, stop) = shutdown::channel();
         let send = move |events| sender.send((Instant::now(), events)).unwrap();
         let task = tokio::spawn(report(Arc::clone(&bench.registry), Duration::from_millis(59_500), send, stop));
-        let attributes = vec![(attribute::CONTAINER_ID, "1".to_owned())];
+        let attributes = vec![(attribute::CONTAINER_ID, "1".into())];
         let entity = Arc::new(Entity { attributes, ..Entity::default() });
         let key = || Key::Container("1".into());
         bench.registry.apply(Provider::Docker, vec![Change::Set(key(), Target::Entity(Arc::clone(&entity)))]);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::describe::reported;
 use super::event::{EntityEvent, ReportedEntity};
-use crate::metadata::provider::{Entity, Provider};
+use crate::metadata::provider::{EntityRef, Provider};
 
 /// Type and identifying attributes.
 type Id = (&'static str, Vec<(&'static str, String)>);
@@ -29,8 +29,8 @@ pub(in crate::metadata) struct EntityTracker {
 
 impl EntityTracker {
     /// An entry of a provider holds an entity from now on.
-    pub(in crate::metadata) fn add(&mut self, provider: Provider, entity: &Entity) {
-        for entity in reported(entity) {
+    pub(in crate::metadata) fn add(&mut self, provider: Provider, owner: &EntityRef) {
+        for entity in reported(owner) {
             let id = (entity.kind.name, entity.id.clone());
             let entity = Arc::new(entity);
             let holders = &mut self.entities.entry(id.clone()).or_default().holders;
@@ -41,8 +41,8 @@ impl EntityTracker {
     }
 
     /// An entry of a provider does not hold an entity any more.
-    pub(in crate::metadata) fn remove(&mut self, provider: Provider, entity: &Entity) {
-        for entity in reported(entity) {
+    pub(in crate::metadata) fn remove(&mut self, provider: Provider, owner: &EntityRef) {
+        for entity in reported(owner) {
             let id = (entity.kind.name, entity.id);
             let Some(Tracked { holders, .. }) = self.entities.get_mut(&id) else { continue };
             let Some((count, _)) = holders.get_mut(&provider) else { continue };
@@ -79,14 +79,17 @@ impl EntityTracker {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use eyepiece_semconv::attribute;
 
     use super::EntityTracker;
-    use crate::metadata::provider::{Entity, EntityKind, Provider};
+    use crate::metadata::provider::{Entity, EntityKind, EntityRef, Provider};
 
-    fn container(id: &str, name: &str) -> Entity {
-        let attributes = vec![(attribute::CONTAINER_ID, id.to_owned())];
-        Entity { kind: EntityKind::Container, name: name.to_owned(), attributes, ..Entity::default() }
+    fn container(id: &str, name: &str) -> EntityRef {
+        let attributes = vec![(attribute::CONTAINER_ID, id.into())];
+        let name = name.to_owned();
+        Arc::new(Entity { kind: EntityKind::Container, name, attributes, ..Entity::default() }).into()
     }
 
     /// Events as `+NAME` or `-NAME`, sorted.
@@ -110,7 +113,7 @@ mod tests {
         assert_eq!(taken(&mut tracker, true), none);
         tracker.add(Provider::Docker, &web);
         tracker.add(Provider::Docker, &db);
-        tracker.add(Provider::Dns, &Entity::default());
+        tracker.add(Provider::Dns, &Arc::<Entity>::default().into());
         assert_eq!(taken(&mut tracker, false), ["+container db", "+container web"]);
         assert_eq!(taken(&mut tracker, false), none);
         assert_eq!(taken(&mut tracker, true), ["+container db", "+container web"], "again");

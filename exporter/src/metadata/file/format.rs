@@ -88,23 +88,20 @@ impl Reader<'_> {
     fn named(&self, entry: &Entry) -> Result<Entity, Mistake> {
         let workload = self.optional("workload", entry.workload.as_ref())?;
         let workloads = workload.map(|name| Workload { name, kind: String::new() });
-        let mut entity = self.entity(EntityKind::Named, entry)?;
-        entity.metadata.pod_name.clone_from(&entity.name);
-        entity.metadata.workloads.extend(workloads);
-        Ok(entity)
+        let entity = self.entity(EntityKind::Named, entry, workloads.into_iter().collect())?;
+        Ok(Entity { pod_name: entity.name.as_str().into(), ..entity })
     }
 
     fn service(&self, entry: &Entry) -> Result<Entity, Mistake> {
         if let Some(workload) = &entry.workload {
             return Err(self.mistake(workload, "workload", "a service has no workload"));
         }
-        let mut entity = self.entity(EntityKind::Service, entry)?;
+        let entity = self.entity(EntityKind::Service, entry, Vec::new())?;
         let (name, namespace) = (entity.name.clone(), entity.metadata.namespace.clone());
-        entity.service = Some(Service { name, namespace });
-        Ok(entity)
+        Ok(Entity { service: Some(Arc::new(Service { name, namespace })), ..entity })
     }
 
-    fn entity(&self, kind: EntityKind, entry: &Entry) -> Result<Entity, Mistake> {
+    fn entity(&self, kind: EntityKind, entry: &Entry, workloads: Vec<Workload>) -> Result<Entity, Mistake> {
         let name = self.checked("name", &entry.name)?;
         if entry.addresses.is_empty() {
             return Err(self.mistake(&entry.name, "addresses", "the list is empty; expected at least one address"));
@@ -113,8 +110,8 @@ impl Reader<'_> {
         let labels = self.labels(entry)?;
         // Without labels the identity is not known: all such names would share one.
         let identity = if labels.is_empty() { 0 } else { identity_of_labels(labels.iter().map(String::as_str)) };
-        let metadata = EndMetadata { namespace, labels, ..EndMetadata::default() };
-        Ok(Entity { kind, name, identity, metadata, ..Entity::default() })
+        let metadata = EndMetadata { namespace, labels, workloads, ..EndMetadata::default() };
+        Ok(Entity { kind, name, identity, ..Entity::of(metadata) })
     }
 
     fn labels(&self, entry: &Entry) -> Result<Vec<String>, Mistake> {
@@ -280,7 +277,7 @@ mod tests {
         );
         let Target::Entity(entity) = &content.entries[2].1 else { panic!() };
         assert_eq!(entity.identity, identity_of_labels(["file:site=north"]));
-        assert_eq!((entity.kind, entity.metadata.pod_name.as_str()), (EntityKind::Named, "office"));
+        assert_eq!((entity.kind, &*entity.pod_name), (EntityKind::Named, "office"));
     }
 
     #[test]

@@ -42,6 +42,19 @@ const QUEUE: usize = 256;
 /// Events that are applied at once: all that wait.
 const BATCH: usize = QUEUE;
 
+/// Returns whether this machine is a node of the cluster by `node.name`: we run in a pod, or ask for that node's pods.
+pub fn is_node(settings: &eyepiece_config::Kubernetes) -> bool {
+    is_enabled(settings) && (client::is_in_cluster() || settings.scope == PodScope::Node)
+}
+
+fn is_enabled(settings: &eyepiece_config::Kubernetes) -> bool {
+    match settings.enabled {
+        Enabled::On => true,
+        Enabled::Off => false,
+        Enabled::Auto => settings.kubeconfig.is_some() || client::is_in_cluster(),
+    }
+}
+
 /// The provider, not yet running.
 pub struct Kubernetes {
     kubeconfig: Option<PathBuf>,
@@ -61,11 +74,6 @@ impl Kubernetes {
         receiver: Arc<dyn ChangeReceiver>,
         telemetry: &Telemetry,
     ) -> Option<Self> {
-        let is_enabled = match settings.enabled {
-            Enabled::On => true,
-            Enabled::Off => false,
-            Enabled::Auto => settings.kubeconfig.is_some() || client::is_in_cluster(),
-        };
         let limits = Limits::default();
         let scope = Scope {
             cluster: cluster.to_owned(),
@@ -74,7 +82,7 @@ impl Kubernetes {
             max_objects: limits.objects,
         };
         let (kubeconfig, telemetry) = (settings.kubeconfig.clone(), telemetry.clone());
-        is_enabled.then_some(Self { kubeconfig, scope, receiver, telemetry, limits })
+        is_enabled(settings).then_some(Self { kubeconfig, scope, receiver, telemetry, limits })
     }
 
     /// Runs until the stop. What was sent to the receiver stays there.

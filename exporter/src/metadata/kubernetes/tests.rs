@@ -13,7 +13,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::{Kubernetes, Limits, Scope};
-use crate::metadata::provider::{Change, ChangeReceiver, Condition, Key, Provider, Target};
+use crate::metadata::entry_recorder::EntryRecorder;
+use crate::metadata::provider::{Condition, Key, Target};
 use crate::support::backoff::BackoffRange;
 use crate::support::shutdown;
 use crate::support::telemetry::Telemetry;
@@ -96,40 +97,9 @@ fn usual(target: &str) -> Reply {
     }
 }
 
-#[derive(Default)]
-struct Seen {
-    keys: HashMap<Key, Target>,
-    condition: Option<Condition>,
-}
-
-/// Records what a provider sends.
-#[derive(Default)]
-struct Recorder(Mutex<Seen>);
-
-impl ChangeReceiver for Recorder {
-    fn apply(&self, provider: Provider, changes: Vec<Change>) {
-        assert_eq!(provider, Provider::Kubernetes);
-        let keys = &mut self.0.lock().expect("a lock").keys;
-        for change in changes {
-            match change {
-                Change::Set(key, target) => drop(keys.insert(key, target)),
-                Change::Remove(key) => drop(keys.remove(&key)),
-            }
-        }
-    }
-
-    fn replace(&self, _: Provider, entries: Vec<(Key, Target)>) {
-        self.0.lock().expect("a lock").keys = entries.into_iter().collect();
-    }
-
-    fn report(&self, _: Provider, condition: Condition, _: usize) {
-        self.0.lock().expect("a lock").condition = Some(condition);
-    }
-}
-
 /// A provider and its server, on this test's runtime.
 struct Scene {
-    recorder: Arc<Recorder>,
+    recorder: Arc<EntryRecorder>,
     telemetry: Telemetry,
     handler: Handler,
     address: SocketAddr,
@@ -147,11 +117,11 @@ impl Scene {
         let kubeconfig = tempfile::NamedTempFile::new().expect("a file");
         let text = kubeconfig::kubeconfig(&json!({"server": format!("http://{address}")}), &json!({}));
         std::fs::write(kubeconfig.path(), text).expect("a kubeconfig");
-        let (recorder, telemetry) = (Arc::<Recorder>::default(), Telemetry::default());
+        let (recorder, telemetry) = (Arc::<EntryRecorder>::default(), Telemetry::default());
         let provider = Kubernetes {
             kubeconfig: Some(kubeconfig.path().to_owned()),
             scope: Scope { cluster: "kind".into(), node: "node-1".into(), is_own_only: false, max_objects: 100 },
-            receiver: Arc::<Recorder>::clone(&recorder),
+            receiver: Arc::<EntryRecorder>::clone(&recorder),
             telemetry: telemetry.clone(),
             limits: limits(),
         };
@@ -164,32 +134,33 @@ impl Scene {
         *self.handler.lock().expect("a lock") = Box::new(handler);
     }
 
-    async fn wait(&self, what: &str, is_so: impl Fn(&Seen) -> bool) {
+    async fn wait(&self, what: &str, is_so: impl Fn(&EntryRecorder) -> bool) {
         let until = async {
-            while !is_so(&self.recorder.0.lock().expect("a lock")) {
+            while !is_so(&self.recorder) {
                 sleep(Duration::from_millis(5)).await;
             }
         };
         let is_late = timeout(Duration::from_secs(20), until).await.is_err();
-        let seen = self.recorder.0.lock().expect("a lock");
-        assert!(!is_late, "not {what}: {:?} {:?}", seen.condition, seen.keys);
+        assert!(!is_late, "not {what}: {:?}", self.recorder);
     }
 
     async fn wait_for_pod(&self, name: &str, address: &str) {
         let (key, pod) = (Key::Address(address.parse().expect("an address")), Target::Key(Key::Pod(name.into())));
-        self.wait(name, |seen| seen.keys.get(&key) == Some(&pod) && seen.keys.len() == 2).await;
+        let is_so = |entries: HashMap<Key, Target>| entries.get(&key) == Some(&pod) && entries.len() == 2;
+        self.wait(name, |recorder| is_so(recorder.entries())).await;
     }
 
     async fn wait_for_current(&self) {
-        self.wait("current", |seen| seen.condition == Some(Condition::Current)).await;
+        self.wait("current", |recorder| matches!(recorder.condition(), Some((Condition::Current, _)))).await;
     }
 
     /// Waits for a condition that is not current, whose text holds a text.
     async fn wait_for_error(&self, text: &str) {
-        let holds = |seen: &Seen| match &seen.condition {
-            Some(
+        let holds = |recorder: &EntryRecorder| match recorder.condition() {
+            Some((
                 Condition::Connecting(Some(error)) | Condition::Stale { error, .. } | Condition::Unavailable(error),
-            ) => error.contains(text),
+                _,
+            )) => error.contains(text),
             _ => false,
         };
         self.wait(text, holds).await;
@@ -324,7 +295,7 @@ async fn absent_server_leaves_stale_state() {
     scene.wait_for_pod("web", "10.0.0.1").await;
     scene.wait_for_current().await;
     scene.server.abort();
-    let is_stale = |seen: &Seen| matches!(seen.condition, Some(Condition::Stale { .. }));
+    let is_stale = |recorder: &EntryRecorder| matches!(recorder.condition(), Some((Condition::Stale { .. }, _)));
     scene.wait("stale", is_stale).await;
     scene.wait_for_pod("web", "10.0.0.1").await;
     let listener = TcpListener::bind(scene.address).await.expect("the same address");
@@ -354,17 +325,17 @@ async fn ended_watches_begin_with_pauses() {
 
 #[tokio::test]
 async fn missing_kubeconfig_is_reported() {
-    let (recorder, (stop, stopped)) = (Arc::<Recorder>::default(), shutdown::channel());
+    let (recorder, (stop, stopped)) = (Arc::<EntryRecorder>::default(), shutdown::channel());
     let settings = eyepiece_config::Kubernetes {
         kubeconfig: Some("/nonexistent/kubeconfig".into()),
         ..eyepiece_config::Kubernetes::default()
     };
-    let receiver = Arc::<Recorder>::clone(&recorder);
+    let receiver = Arc::<EntryRecorder>::clone(&recorder);
     let provider = Kubernetes::new(&settings, "node-1", "kind", receiver, &Telemetry::default()).expect("a provider");
     let running = tokio::spawn(provider.run(stopped));
     let is_reported = || {
-        matches!(&recorder.0.lock().expect("a lock").condition,
-        Some(Condition::Unavailable(error)) if error.contains("/nonexistent/kubeconfig"))
+        matches!(recorder.condition(),
+        Some((Condition::Unavailable(error), _)) if error.contains("/nonexistent/kubeconfig"))
     };
     let until = async {
         while !is_reported() {
@@ -384,7 +355,7 @@ fn provider_is_off_outside_clusters() {
         (eyepiece_config::Enabled::On, true),
         (eyepiece_config::Enabled::Auto, super::client::is_in_cluster()),
     ] {
-        let receiver = Arc::<Recorder>::default();
+        let receiver = Arc::<EntryRecorder>::default();
         let provider = Kubernetes::new(&settings(enabled), "n", "c", receiver, &Telemetry::default());
         assert_eq!(provider.is_some(), runs, "{enabled}");
     }

@@ -251,7 +251,7 @@ mod tests {
     use std::time::Duration;
 
     use eyepiece_config::{MetadataCgroup, Switch};
-    use eyepiece_tests::UnifiedGroup;
+    use eyepiece_tests::ControlGroup;
     use eyepiece_wire::Process;
     use tokio::sync::mpsc;
 
@@ -310,7 +310,7 @@ mod tests {
     #[tokio::test]
     async fn process_leads_to_its_container() {
         let path = format!("eyepiece-{}-process/docker-{A}.scope", std::process::id());
-        let group = match UnifiedGroup::create(&path) {
+        let group = match ControlGroup::unified(path) {
             Ok(group) => group,
             Err(error) => eyepiece_tests::skip!("{error:#}"),
         };

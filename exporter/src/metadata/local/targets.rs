@@ -26,8 +26,8 @@ pub(super) fn of_owner(owner: &Owner<'_>) -> Option<Target> {
 
 fn unit(name: &str, user: Option<u32>) -> Entity {
     let labels = std::iter::once(format!("host:unit={name}")).chain(user.map(|user| format!("host:user={user}")));
-    let mut attributes = vec![(attribute::SYSTEMD_UNIT_NAME, name.to_owned())];
-    attributes.extend(user.map(|user| (attribute::USER_ID, user.to_string())));
+    let mut attributes: Vec<(_, Arc<str>)> = vec![(attribute::SYSTEMD_UNIT_NAME, name.into())];
+    attributes.extend(user.map(|user| (attribute::USER_ID, user.to_string().into())));
     Entity { kind: EntityKind::Unit, attributes, ..on_host(name, labels.collect()) }
 }
 
@@ -46,8 +46,9 @@ pub(super) fn of_command(process: &Process) -> Target {
 fn named_process(id: u32, name: String) -> Target {
     let labels = vec![format!("host:process={name}")];
     let entity = on_host(&name, labels);
-    let mut attributes = vec![(attribute::PROCESS_PID, id.to_string()), (attribute::PROCESS_EXECUTABLE_NAME, name)];
-    attributes.extend(process::creation_time(id).map(|time| (attribute::PROCESS_CREATION_TIME, time)));
+    let mut attributes: Vec<(_, Arc<str>)> =
+        vec![(attribute::PROCESS_PID, id.to_string().into()), (attribute::PROCESS_EXECUTABLE_NAME, name.into())];
+    attributes.extend(process::creation_time(id).map(|time| (attribute::PROCESS_CREATION_TIME, time.into())));
     Target::Entity(Arc::new(Entity { kind: EntityKind::Process, attributes, ..entity }))
 }
 
@@ -56,13 +57,14 @@ fn on_host(name: &str, labels: Vec<String>) -> Entity {
     let workloads = vec![Workload { name: name.to_owned(), kind: String::new() }];
     let (namespace, pod_name) = (HOST.to_owned(), name.to_owned());
     let metadata = EndMetadata { namespace, pod_name, labels, workloads, ..EndMetadata::default() };
-    Entity { name: name.to_owned(), identity: IDENTITY_HOST, metadata, ..Entity::default() }
+    Entity { name: name.to_owned(), identity: IDENTITY_HOST, ..Entity::of(metadata) }
 }
 
 #[cfg(test)]
 mod tests {
-    use eyepiece_flow::control_group::Owner;
+    use std::sync::Arc;
 
+    use eyepiece_flow::control_group::Owner;
     use eyepiece_wire::{Process, process_id};
 
     use super::{of_command, of_owner, of_process};
@@ -83,7 +85,7 @@ mod tests {
             let Some(Target::Entity(entity)) = of_owner(&Owner::Unit { name: "a.service", user }) else { panic!() };
             assert_eq!((entity.kind, entity.name.as_str(), entity.identity), (EntityKind::Unit, "a.service", 1));
             assert_eq!(entity.metadata.labels, labels);
-            assert_eq!((entity.metadata.namespace.as_str(), entity.metadata.pod_name.as_str()), ("host", "a.service"));
+            assert_eq!((entity.metadata.namespace.as_str(), &*entity.pod_name), ("host", "a.service"));
             assert_eq!(entity.metadata.workloads[0].name, "a.service");
             assert_eq!(entity.attributes.len(), labels.len(), "name and user: {:?}", entity.attributes);
         }
@@ -91,7 +93,9 @@ mod tests {
         let Some(Target::Entity(entity)) = of_process(own) else { panic!() };
         let program = std::env::current_exe().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
         assert_eq!((entity.kind, entity.name.as_str()), (EntityKind::Process, program.as_str()));
-        assert_eq!(entity.attributes[..2], [("process.pid", own.to_string()), ("process.executable.name", program)]);
+        let expected: [(_, Arc<str>); 2] =
+            [("process.pid", own.to_string().into()), ("process.executable.name", program.into())];
+        assert_eq!(entity.attributes[..2], expected);
         assert_eq!(entity.attributes[2].0, "process.creation.time");
         assert_eq!(of_process(u32::MAX), None, "ended");
     }
@@ -107,7 +111,8 @@ mod tests {
             let process = Process { id: process_id(4711, 1 << 30), command };
             let Target::Entity(entity) = of_command(&process) else { panic!() };
             assert_eq!((entity.kind, entity.name.as_str(), entity.identity), (EntityKind::Process, name, 1));
-            assert_eq!(entity.attributes[0], ("process.pid", "4711".to_owned()));
+            let (key, value) = &entity.attributes[0];
+            assert_eq!((*key, &**value), ("process.pid", "4711"));
         }
     }
 }

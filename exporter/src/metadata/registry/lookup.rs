@@ -64,13 +64,13 @@ impl State {
     fn find(&self, matches: impl Fn(&Key, &Entity) -> bool) -> Vec<Found<'_>> {
         let mut list = Vec::new();
         for (key, targets) in &self.entries {
-            let used = self.resolve(key, MAX_STEPS);
+            let used = self.resolve(key, MAX_STEPS).and_then(Target::entity).map(|used| used.entity);
             for (provider, target) in targets {
                 let mut through = Vec::new();
                 let Some((provider, entity)) = self.follow(*provider, target, &mut through) else { continue };
                 if matches(key, entity) {
                     let adds_names = |used: &Entity| provider == Provider::Dns && used.dns_names.is_empty();
-                    let is_used = used.is_some_and(|used| Arc::ptr_eq(used, entity) || adds_names(used));
+                    let is_used = used.as_ref().is_some_and(|used| Arc::ptr_eq(used, entity) || adds_names(used));
                     list.push(Found { key, through, provider, entity, is_used });
                 }
             }
@@ -86,7 +86,7 @@ impl State {
         through: &mut Vec<&'a Key>,
     ) -> Option<(Provider, &'a Arc<Entity>)> {
         match target {
-            Target::Entity(entity) => Some((provider, entity)),
+            Target::Entity(entity) | Target::Container(entity, _) => Some((provider, entity)),
             Target::Key(next) if through.len() < MAX_STEPS => {
                 through.push(next);
                 let entries = self.entries.get(next)?;
@@ -110,7 +110,7 @@ impl Found<'_> {
     }
 
     fn entry(&self) -> LookupEntry {
-        let Entity { kind, name, identity, metadata, service, dns_names, .. } = &**self.entity;
+        let Entity { kind, name, identity, pod_name, metadata, service, dns_names, .. } = &**self.entity;
         let workloads = metadata.workloads.iter().map(|workload| format!("{} {}", workload.kind, workload.name));
         LookupEntry {
             key: self.key_text(),
@@ -121,7 +121,7 @@ impl Found<'_> {
             name: name.clone(),
             identity: *identity,
             namespace: metadata.namespace.clone(),
-            pod: metadata.pod_name.clone(),
+            pod: pod_name.to_string(),
             workloads: workloads.map(|text| text.trim().to_owned()).collect(),
             service: service
                 .as_ref()
@@ -135,9 +135,9 @@ impl Found<'_> {
 
 /// All names of an entity.
 fn names(entity: &Entity) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
-    let Entity { name, metadata, service, dns_names, .. } = entity;
+    let Entity { name, pod_name, metadata, service, dns_names, .. } = entity;
     let namespace = metadata.namespace.as_str();
-    let pods = [metadata.pod_name.as_str().into(), qualified_name(namespace, &metadata.pod_name)];
+    let pods = [(&**pod_name).into(), qualified_name(namespace, pod_name)];
     let workloads = metadata
         .workloads
         .iter()
@@ -222,7 +222,7 @@ mod tests {
         let (namespace, pod_name) = ("shop".to_owned(), "web-1".to_owned());
         let metadata = EndMetadata { namespace, pod_name, workloads, ..EndMetadata::default() };
         let (kind, name) = (EntityKind::Container, "shop/web-1".to_owned());
-        Target::Entity(Arc::new(Entity { kind, name, metadata, identity: 77, ..Entity::default() }))
+        Target::Entity(Arc::new(Entity { kind, name, identity: 77, ..Entity::of(metadata) }))
     }
 
     fn named(name: &str) -> Target {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use eyepiece_flow::flow::End;
 use eyepiece_flow::interner::Symbols;
 use eyepiece_flow::lookup::BatchNames as _;
+use eyepiece_flow::metadata::PodContainer;
 use tokio::time::Instant;
 
 use super::super::provider::{Change, ChangeReceiver as _, Condition, Entity, EntityKind, Key, Provider, Target};
@@ -249,12 +250,12 @@ fn churn_leaves_nothing() {
         assert_eq!(bench.symbols.count(), 502, "those of this round, the chain's and the empty one");
         let state = bench.registry.state();
         assert_eq!((state.entries.len(), state.entity_numbers.len(), state.numbers.len()), (502, 501, 501));
-        assert_eq!((state.referrers.len(), state.free.len() <= 501), (1, true));
+        assert_eq!((state.references.len(), state.free.len() <= 501), (1, true));
     }
     bench.registry.replace(Provider::Docker, Vec::new());
     bench.later();
     let state = bench.registry.state();
-    let left = [state.entries.len(), state.entity_numbers.len(), state.numbers.len(), state.referrers.len()];
+    let left = [state.entries.len(), state.entity_numbers.len(), state.numbers.len(), state.references.len()];
     assert_eq!((left, state.ended.len(), bench.symbols.count()), ([0; 4], 0, 1));
 }
 
@@ -320,6 +321,33 @@ fn keys_share_their_entity() {
     let [first, _] = keys;
     let snapshot = bench.apply(Provider::Docker, [Change::Remove(first)]);
     assert_eq!((named(&snapshot, "10.0.0.1"), named(&snapshot, "10.0.0.2")), (String::new(), "web".to_owned()));
+}
+
+#[test]
+fn containers_have_numbers_and_share_entity() {
+    let bench = Bench::new();
+    let pod = |dns: &str| Arc::new(Entity { dns_names: vec![dns.to_owned()], ..Entity::default() });
+    let containers = ["nginx", "envoy"].map(|name| Arc::new(PodContainer { id: name.into(), name: name.into() }));
+    let changes = |pod: &Arc<Entity>| {
+        let of = |place: usize| Target::Container(Arc::clone(pod), Arc::clone(&containers[place]));
+        let whole = Target::Entity(Arc::clone(pod));
+        [set(Key::ControlGroup(1), of(0)), set(Key::ControlGroup(2), of(1)), set(at("10.0.0.1"), whole)]
+    };
+    for pod in ["first.example", "second.example"].map(pod) {
+        let snapshot = bench.apply(Provider::Kubernetes, changes(&pod));
+        let at_address = snapshot.entity_at_address(&ip("10.0.0.1"), None);
+        let found = [snapshot.entity_of_socket(1, 0), snapshot.entity_of_socket(2, 0), at_address].map(|link| {
+            let end = End { entity: link.expect("a link").entity, ..End::default() };
+            let shared = snapshot.shared_entity(&end).expect("an entity");
+            assert_eq!(snapshot.entity(&end), Some(shared.fields()));
+            assert!(snapshot.entities().entity(end.entity).is_some_and(|entity| Arc::ptr_eq(entity, &pod)));
+            shared.fields().container.map(|container| container.name.to_string())
+        });
+        assert_eq!(found.each_ref().map(Option::as_deref), [Some("nginx"), Some("envoy"), None]);
+    }
+    bench.registry.replace(Provider::Kubernetes, Vec::new());
+    let later = bench.later();
+    assert_eq!((later.entities().is_empty(), bench.registry.state().numbers.len()), (true, 0));
 }
 
 #[test]

@@ -1,54 +1,8 @@
-//! Durations, counted in the buckets of Hubble's histograms.
+//! Durations in the buckets of Hubble's histograms, and exemplars.
 
 use std::sync::Arc;
 
-/// Upper bounds of the buckets in s, those of Prometheus' Go client. The last bucket has none.
-pub const DURATION_BOUNDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// The number of buckets.
-pub const DURATION_BUCKETS: usize = DURATION_BOUNDS.len() + 1;
-
-/// The bounds in ns.
-const BOUNDS_NS: [u64; DURATION_BOUNDS.len()] = [
-    5_000_000,
-    10_000_000,
-    25_000_000,
-    50_000_000,
-    100_000_000,
-    250_000_000,
-    500_000_000,
-    1_000_000_000,
-    2_500_000_000,
-    5_000_000_000,
-    10_000_000_000,
-];
-
-/// The durations of one series.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Durations {
-    /// Their sum, ns.
-    pub sum_ns: u64,
-    /// How many are in each bucket; not cumulative.
-    pub buckets: [u64; DURATION_BUCKETS],
-}
-
-impl Durations {
-    /// The bucket of a duration in ns. A bound belongs to the bucket below it.
-    pub fn bucket(ns: u64) -> usize {
-        BOUNDS_NS.partition_point(|bound| *bound < ns)
-    }
-
-    /// Adds a duration in ns.
-    pub fn add(&mut self, ns: u64) {
-        // A source may send any number.
-        self.sum_ns = self.sum_ns.saturating_add(ns);
-        self.buckets[Self::bucket(ns)] += 1;
-    }
-
-    /// The number of durations.
-    pub fn count(&self) -> u64 {
-        self.buckets.iter().sum()
-    }
-}
+pub use crate::support::durations::{DURATION_BOUNDS, DURATION_BUCKETS, Durations};
 
 /// A counted event that stands for its series or bucket: the latest one that has a trace.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,25 +13,4 @@ pub struct Exemplar {
     pub value: f64,
     /// When it was counted, ns since the Unix epoch.
     pub time: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{BOUNDS_NS, DURATION_BOUNDS, Durations};
-
-    #[test]
-    fn bounds_belong_to_lower_bucket() {
-        let mut durations = Durations::default();
-        for (bucket, (bound, ns)) in DURATION_BOUNDS.into_iter().zip(BOUNDS_NS).enumerate() {
-            assert!((bound * 1e9 - ns as f64).abs() < 1e-3, "{bound}");
-            for (ns, expected) in [(ns - 1, bucket), (ns, bucket), (ns + 1, bucket + 1)] {
-                assert_eq!(Durations::bucket(ns), expected, "{ns}");
-                durations.add(ns);
-            }
-        }
-        assert_eq!(durations.buckets, [2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 1]);
-        assert_eq!((durations.count(), durations.sum_ns), (33, 3 * BOUNDS_NS.iter().sum::<u64>()));
-        durations.add(u64::MAX);
-        assert_eq!((durations.count(), durations.sum_ns), (34, u64::MAX));
-    }
 }

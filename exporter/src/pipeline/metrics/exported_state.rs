@@ -11,10 +11,11 @@
 //!
 //! A series without members is dropped as well. So the state is bounded by the points of the last round.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 use super::durations::Durations;
 use super::snapshot::{Identity, Point};
@@ -56,9 +57,13 @@ impl Cumulative for Durations {
 #[derive(Clone, Debug, Default)]
 pub(super) struct ExportedState<V> {
     hasher: RandomState,
-    series: HashMap<SeriesId, ExportedSeries<V>>,
-    members: HashMap<Identity, Member<V>>,
+    series: ExportedSeriesMap<V>,
+    members: HashMap<Identity, Member<V>, RandomState>,
+    /// The number of the last round.
+    round: u64,
 }
+
+type ExportedSeriesMap<V> = HashMap<SeriesId, ExportedSeries<V>, RandomState>;
 
 #[derive(Clone, Copy, Debug)]
 struct ExportedSeries<V> {
@@ -72,6 +77,17 @@ struct Member<V> {
     series: SeriesId,
     start: u64,
     value: V,
+    /// The last round that had it.
+    round: u64,
+}
+
+impl<V: Cumulative> Member<V> {
+    /// Adds the value of this member, which has left, to its series.
+    fn leave(&self, series: &mut ExportedSeriesMap<V>) {
+        if let Some(series) = series.get_mut(&self.series) {
+            series.left = series.left.plus(self.value);
+        }
+    }
 }
 
 /// A series of the current round.
@@ -88,13 +104,13 @@ pub(super) struct SeriesSum<V> {
 #[derive(Debug)]
 pub(super) struct ExportRound<'a, V> {
     exported: &'a mut ExportedState<V>,
-    members: HashMap<Identity, Member<V>>,
 }
 
 impl<V: Cumulative> ExportedState<V> {
     /// Starts a round.
     pub(super) fn start_round(&mut self) -> ExportRound<'_, V> {
-        ExportRound { exported: self, members: HashMap::new() }
+        self.round += 1;
+        ExportRound { exported: self }
     }
 }
 
@@ -108,29 +124,41 @@ impl<V: Cumulative> ExportRound<'_, V> {
     pub(super) fn add(&mut self, series: &mut SeriesSum<V>, point: &Point<V>) {
         series.start = series.start.min(point.start);
         series.value = series.value.plus(point.value);
-        let member = Member { series: series.id, start: point.start, value: point.value };
-        let stays = |last: &Member<V>| {
-            (last.series, last.start) == (member.series, member.start) && last.value.may_grow_to(&member.value)
-        };
-        if self.exported.members.get(&point.identity).is_some_and(stays) {
-            series.continues = true;
-            self.exported.members.remove(&point.identity);
+        let ExportedState { series: of_last, members, round, .. } = &mut *self.exported;
+        let member = Member { series: series.id, start: point.start, value: point.value, round: *round };
+        match members.entry(point.identity) {
+            Entry::Occupied(mut entry) => {
+                let last = entry.insert(member);
+                let is_same = (last.series, last.start) == (member.series, member.start);
+                if is_same && last.value.may_grow_to(&member.value) {
+                    series.continues = true;
+                } else {
+                    last.leave(of_last);
+                }
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(member);
+            }
         }
-        self.members.insert(point.identity, member);
     }
 
     /// Ends the round. Returns start and value of each series, in order.
     pub(super) fn finish(self, series: impl Iterator<Item = SeriesSum<V>>) -> Vec<(u64, V)> {
-        let Self { exported, members } = self;
-        for left in std::mem::replace(&mut exported.members, members).into_values() {
-            if let Some(series) = exported.series.get_mut(&left.series) {
-                series.left = series.left.plus(left.value);
+        let ExportedState { series: of_last, members, round, .. } = self.exported;
+        members.retain(|_, member| {
+            let is_there = member.round == *round;
+            if !is_there {
+                member.leave(of_last);
             }
-        }
-        let mut current = HashMap::with_capacity(exported.series.len());
+            is_there
+        });
+        // After many have left.
+        let room = 2 * members.len();
+        members.shrink_to(room);
+        let mut current = HashMap::with_capacity_and_hasher(of_last.len(), RandomState::default());
         let list = series
             .map(|sum| {
-                let series = match exported.series.get(&sum.id) {
+                let series = match of_last.get(&sum.id) {
                     Some(series) if sum.continues => *series,
                     Some(series) => {
                         ExportedSeries { start: sum.start.max(series.start.saturating_add(1)), left: V::default() }
@@ -141,7 +169,7 @@ impl<V: Cumulative> ExportRound<'_, V> {
                 (series.start, sum.value.plus(series.left))
             })
             .collect();
-        exported.series = current;
+        *of_last = current;
         list
     }
 }

@@ -33,4 +33,4 @@ pub use handlers::{DnsOptions, FlowsToWorldOptions, Handlers, HttpOptions};
 pub use labels::{DropReason, IoDirection, Labels, PolicyMatch, TcpFlag};
 pub use metric_contexts::{Contexts, EndContexts, LabelSet};
 pub use resolve::{Attributes, DropReasonNames, HistogramValue, Resolved, Resolver, Series, SeriesValue, resolve};
-pub use snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, PointNames, Snapshot};
+pub use snapshot::{EndLabel, Identity, Metric, MetricKind, Occupancy, Point, PointNames, ReaderKind, Snapshot};

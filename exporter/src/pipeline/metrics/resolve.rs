@@ -1,13 +1,14 @@
 //! Converts a snapshot's numbers to names and texts for exporters, on the exporter's thread.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
 
 use eyepiece_config::Naming;
 use eyepiece_flow::event::LostSource;
 use eyepiece_flow::interner::Symbol;
 use eyepiece_flow::names::{KUBE_APISERVER, drop_reason_name, observation_point_text, reserved_identity_label};
 use eyepiece_semconv::attribute;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 
 use super::detail::Port;
 use super::durations::{DURATION_BOUNDS, DURATION_BUCKETS, Durations, Exemplar};
@@ -20,6 +21,7 @@ use label::{Label, family_text, named};
 mod context_labels;
 mod l7_labels;
 mod label;
+mod order;
 mod packet_labels;
 
 /// Names of the running kernel's drop reasons.
@@ -30,9 +32,9 @@ pub trait DropReasonNames {
 
 /// The texts of a snapshot's series.
 struct SeriesNames<'a> {
-    ends: HashMap<Symbol, &'a str>,
+    ends: HashMap<Symbol, &'a str, RandomState>,
     /// By index and generation.
-    interfaces: HashMap<(u32, u32), &'a str>,
+    interfaces: HashMap<(u32, u32), &'a str, RandomState>,
     kernel: &'a dyn DropReasonNames,
 }
 
@@ -48,8 +50,8 @@ impl<'a> SeriesNames<'a> {
     }
 }
 
-/// Names and values of a series.
-pub type Attributes = Vec<(&'static str, String)>;
+/// Names and values of a series. Most values are texts of the program.
+pub type Attributes = Vec<(&'static str, Cow<'static, str>)>;
 
 /// A metric with texts, whose cumulative values only grow.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,7 +140,7 @@ impl IntoValue for Durations {
 /// with alternating values. `exported_state` defines how such a sum continues when a part of it leaves.
 #[derive(Clone, Debug, Default)]
 pub struct Resolver {
-    exported: HashMap<MetricKind, ExportedState<u64>>,
+    exported: HashMap<MetricKind, ExportedState<u64>, RandomState>,
     durations: ExportedState<Durations>,
 }
 
@@ -166,6 +168,9 @@ pub fn resolve(snapshot: &Snapshot, kernel: &dyn DropReasonNames, naming: Naming
     Resolver::default().resolve(snapshot, kernel, naming)
 }
 
+/// A series' texts, whether it is the overflow, its sum and its exemplars.
+type Gathered<V> = ((bool, Attributes), SeriesSum<V>, Vec<Exemplar>);
+
 fn resolve_metric<V: Cumulative + IntoValue>(
     metric: &Metric<V>,
     names: &SeriesNames<'_>,
@@ -173,17 +178,24 @@ fn resolve_metric<V: Cumulative + IntoValue>(
     exported: &mut ExportedState<V>,
 ) -> Resolved {
     let schema = metric.kind.schema();
+    let texts = |identity: Identity| (identity == Identity::Overflow, attributes(metric, identity, names, naming));
+    let texts: Vec<_> = metric.points.iter().map(|point| texts(point.identity)).collect();
+    let mut entries: Vec<_> = order::numbers(&texts).into_iter().zip(texts).zip(&metric.points).collect();
+    entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     let mut round = exported.start_round();
-    let mut gathered: BTreeMap<(bool, Attributes), (SeriesSum<V>, Vec<Exemplar>)> = BTreeMap::new();
-    for point in &metric.points {
-        let texts = (point.identity == Identity::Overflow, attributes(metric, point.identity, names, naming));
-        let new = round.series(&texts);
-        let (sum, exemplars) = gathered.entry(texts).or_insert((new, Vec::new()));
-        round.add(sum, point);
-        exemplars.extend(metric.exemplars.get(&point.identity).into_iter().flatten().cloned());
+    let mut gathered: Vec<Gathered<V>> = Vec::with_capacity(entries.len());
+    for ((_, texts), point) in entries {
+        if gathered.last().is_none_or(|(last, ..)| *last != texts) {
+            let new = round.series(&texts);
+            gathered.push((texts, new, Vec::new()));
+        }
+        if let Some((_, sum, exemplars)) = gathered.last_mut() {
+            round.add(sum, point);
+            exemplars.extend(metric.exemplars.get(&point.identity).into_iter().flatten().cloned());
+        }
     }
-    let sums = round.finish(gathered.values().map(|(sum, _)| *sum));
-    let series = gathered.into_iter().zip(sums).map(|(((overflow, attributes), (_, exemplars)), (start, value))| {
+    let sums = round.finish(gathered.iter().map(|(_, sum, _)| *sum));
+    let series = gathered.into_iter().zip(sums).map(|(((overflow, attributes), _, exemplars), (start, value))| {
         Series { attributes, overflow, start, value: value.into_value(exemplars) }
     });
     Resolved { name: schema.name, unit: schema.unit, description: schema.description, series: series.collect() }
@@ -210,28 +222,33 @@ fn attributes<V>(metric: &Metric<V>, identity: Identity, names: &SeriesNames<'_>
     list
 }
 
-fn label_texts(kind: MetricKind, labels: Labels, names: &SeriesNames<'_>, naming: Naming) -> Vec<(Label, String)> {
-    let label = |name, text: &str| (Label::new(name), text.to_owned());
+fn label_texts(
+    kind: MetricKind,
+    labels: Labels,
+    names: &SeriesNames<'_>,
+    naming: Naming,
+) -> Vec<(Label, Cow<'static, str>)> {
+    let label = |name, text: &'static str| (Label::new(name), Cow::Borrowed(text));
     match labels {
         Labels::Ends(carrier) => {
             let transport = Some(carrier.transport(naming)).filter(|name| !name.is_empty());
             let port = carrier.port.map(|port| match port {
-                Port::Source(port) => (Label::new(attribute::SOURCE_PORT), port.to_string()),
-                Port::Destination(port) => (Label::new(attribute::DESTINATION_PORT), port.to_string()),
+                Port::Source(port) => (Label::new(attribute::SOURCE_PORT), port.to_string().into()),
+                Port::Destination(port) => (Label::new(attribute::DESTINATION_PORT), port.to_string().into()),
             });
             transport.map(|name| label(attribute::NETWORK_TRANSPORT, name)).into_iter().chain(port).collect()
         }
         Labels::Drop { reason, protocol } => {
             let reason = match reason {
-                DropReason::Kernel(reason) => names.kernel.reason(reason).into_owned(),
-                DropReason::Cilium(code) => drop_reason_name(code).map_or_else(|| code.to_string(), str::to_owned),
+                DropReason::Kernel(reason) => names.kernel.reason(reason).into_owned().into(),
+                DropReason::Cilium(code) => text_or_number(drop_reason_name(code), code),
             };
-            vec![label(attribute::HUBBLE_PROTOCOL, protocol), label(attribute::HUBBLE_DROP_REASON, &reason)]
+            vec![label(attribute::HUBBLE_PROTOCOL, protocol), (Label::new(attribute::HUBBLE_DROP_REASON), reason)]
         }
         Labels::Flow { protocol, kind, subtype, verdict } => vec![
             label(attribute::HUBBLE_PROTOCOL, protocol),
             label(attribute::HUBBLE_EVENT_TYPE, type_name(kind)),
-            label(attribute::HUBBLE_EVENT_SUBTYPE, &subtype_text(kind, subtype, protocol)),
+            (Label::new(attribute::HUBBLE_EVENT_SUBTYPE), subtype_text(kind, subtype, protocol)),
             label(attribute::HUBBLE_VERDICT, verdict.name()),
         ],
         Labels::Tcp { flag, version } => vec![
@@ -243,7 +260,7 @@ fn label_texts(kind: MetricKind, labels: Labels, names: &SeriesNames<'_>, naming
             let name = names.interfaces.get(&(ifindex, generation));
             let name = name.map_or_else(|| ifindex.to_string(), |&name| name.to_owned());
             vec![
-                label(attribute::NETWORK_INTERFACE_NAME, &name),
+                (Label::new(attribute::NETWORK_INTERFACE_NAME), name.into()),
                 label(attribute::NETWORK_IO_DIRECTION, direction.name()),
             ]
         }
@@ -257,29 +274,29 @@ fn label_texts(kind: MetricKind, labels: Labels, names: &SeriesNames<'_>, naming
     }
 }
 
-fn value_text(value: Value, names: &SeriesNames<'_>) -> String {
+fn value_text(value: Value, names: &SeriesNames<'_>) -> Cow<'static, str> {
     match value {
-        Value::None => String::new(),
-        Value::Symbol(symbol) => names.end(symbol).to_owned(),
-        Value::Ip(address) => context_labels::address_text(address),
-        Value::Reserved(identity) => reserved_text(identity).unwrap_or_default(),
-        Value::Identity(KUBE_APISERVER) => "reserved:kube-apiserver,reserved:remote-node".to_owned(),
-        Value::Identity(identity) => reserved_text(identity).unwrap_or_else(|| identity.to_string()),
+        Value::None => "".into(),
+        Value::Symbol(symbol) => names.end(symbol).to_owned().into(),
+        Value::Ip(address) => context_labels::address_text(address).into(),
+        Value::Reserved(identity) => reserved_identity_label(identity).unwrap_or_default().into(),
+        Value::Identity(KUBE_APISERVER) => "reserved:kube-apiserver,reserved:remote-node".into(),
+        Value::Identity(identity) => text_or_number(reserved_identity_label(identity), identity),
     }
 }
 
-fn reserved_text(identity: u32) -> Option<String> {
-    reserved_identity_label(identity).map(str::to_owned)
+fn text_or_number(text: Option<&'static str>, number: u32) -> Cow<'static, str> {
+    text.map_or_else(|| number.to_string().into(), Cow::Borrowed)
 }
 
 /// The subtype: the observation point of a trace, the protocol of layer 7, the number of an unknown message type, else
 /// empty.
-fn subtype_text(kind: u8, subtype: u8, protocol: &str) -> String {
+fn subtype_text(kind: u8, subtype: u8, protocol: &'static str) -> Cow<'static, str> {
     match type_name(kind) {
-        "Trace" => observation_point_text(subtype).unwrap_or_default().to_owned(),
-        "L7" if matches!(protocol, "DNS" | "HTTP" | "Kafka") => protocol.to_owned(),
-        "Unknown" => kind.to_string(),
-        _ => String::new(),
+        "Trace" => observation_point_text(subtype).unwrap_or_default().into(),
+        "L7" if matches!(protocol, "DNS" | "HTTP" | "Kafka") => protocol.into(),
+        "Unknown" => kind.to_string().into(),
+        _ => "".into(),
     }
 }
 

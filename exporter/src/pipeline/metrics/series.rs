@@ -147,6 +147,11 @@ impl<K: Copy + Eq + Hash> Table<K> {
         self.slots.first().copied().filter(|slot| slot.start != UNUSED)
     }
 
+    /// The names of all series, in the order of memory: the pipeline waits for a snapshot of them.
+    pub(super) fn leases(&self) -> impl Iterator<Item = &Arc<Lease>> {
+        self.names.iter().flatten().flatten()
+    }
+
     /// The names of all series, by key.
     pub(super) fn names(&self) -> impl Iterator<Item = (K, &SeriesLeases)> + '_ {
         self.index.iter().map(|(&key, &slot)| (key, &self.names[slot as usize]))

@@ -161,6 +161,15 @@ pub struct Snapshot {
     pub names: PointNames,
 }
 
+/// A kind of readers of snapshots. A series that is not read since it last grew stays for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReaderKind {
+    /// An exporter, at an interval. For it a series stays for twice the time of an idle one.
+    Interval,
+    /// An endpoint, for its scrapes. For it a series of what is gone stays as long as an idle one.
+    Scrapes,
+}
+
 /// The occupancy of a metric's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Occupancy {

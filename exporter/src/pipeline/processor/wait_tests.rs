@@ -138,7 +138,7 @@ impl Bench {
 
     /// Packets that were counted.
     fn counted(&self) -> u64 {
-        let snapshot = self.pipeline.snapshot(0);
+        let snapshot = self.pipeline.aggregation.snapshot(0);
         snapshot.metrics.iter().flat_map(|metric| &metric.points).map(|point| point.value).sum()
     }
 

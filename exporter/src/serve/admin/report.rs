@@ -99,7 +99,11 @@ impl ExampleStatus {
 
 impl SampleStatus {
     fn row(&self) -> [String; 3] {
-        let attributes: Vec<_> = self.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut attributes: Vec<_> = self.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if let Some(sum_ns) = self.sum_ns {
+            let mean = Duration::from_micros(sum_ns / self.value.max(1) / 1000);
+            attributes.push(format!("mean={}", format_duration(mean)));
+        }
         [self.name.clone(), grouped(self.value), attributes.join(" ")]
     }
 }

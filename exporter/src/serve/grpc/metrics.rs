@@ -3,6 +3,7 @@
 use eyepiece_semconv::{attribute, metric};
 
 use super::refusal::RefusalReason;
+use crate::support::grpc_calls::GrpcCalls;
 use crate::support::telemetry::{Number, Telemetry};
 
 /// The counters and gauges of one server.
@@ -13,6 +14,7 @@ pub(super) struct ServerMetrics {
     pub(super) connections: Number,
     pub(super) requests: Number,
     pub(super) streams: Number,
+    pub(super) calls: GrpcCalls,
 }
 
 impl ServerMetrics {
@@ -22,6 +24,7 @@ impl ServerMetrics {
             connections: telemetry.gauge(metric::EYEPIECE_HUBBLE_CONNECTIONS.name, &[]),
             requests: telemetry.counter(metric::EYEPIECE_HUBBLE_REQUESTS.name, &[]),
             streams: telemetry.gauge(metric::EYEPIECE_HUBBLE_STREAMS.name, &[]),
+            calls: telemetry.calls().clone(),
             telemetry: telemetry.clone(),
         }
     }

@@ -3,6 +3,7 @@
 //! `Config::bind` claims the addresses before anything else starts, `Bound::serve` accepts clients. Services know
 //! nothing of connections; the transport ends their responses at the deadline of a shutdown.
 
+mod calls;
 mod connection;
 mod deadline;
 mod extensions;

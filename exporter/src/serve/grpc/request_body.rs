@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 use tonic::Status;
 
+use super::calls::{Call, MessageCounter};
 use super::metrics::ServerMetrics;
 use super::refusal::RefusalReason;
 use crate::support::byte_budget::{ByteBudget, Reservation};
@@ -44,12 +45,22 @@ pub(super) struct LimitedBody {
     timeout: Duration,
     deadline: Pin<Box<Sleep>>,
     metrics: ServerMetrics,
+    /// `None` for unknown methods.
+    call: Option<Call>,
+    received: MessageCounter,
     is_over: bool,
 }
 
 impl LimitedBody {
-    pub(super) fn new(inner: Incoming, reserved: ReservedBytes, timeout: Duration, metrics: ServerMetrics) -> Self {
-        Self { inner, reserved, timeout, deadline: Box::pin(sleep(timeout)), metrics, is_over: false }
+    pub(super) fn new(
+        inner: Incoming,
+        reserved: ReservedBytes,
+        timeout: Duration,
+        metrics: ServerMetrics,
+        call: Option<Call>,
+    ) -> Self {
+        let (deadline, received) = (Box::pin(sleep(timeout)), MessageCounter::default());
+        Self { inner, reserved, timeout, deadline, metrics, call, received, is_over: false }
     }
 
     fn refuse(&mut self, reason: RefusalReason, status: Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
@@ -71,6 +82,10 @@ impl HttpBody for LimitedBody {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 if self.reserved.0.try_grow(bytes) {
+                    let Self { call, received, .. } = &mut *self;
+                    if let (Some(call), Some(data)) = (call, frame.data_ref()) {
+                        call.receive(received, data);
+                    }
                     return Poll::Ready(Some(Ok(frame)));
                 }
                 let status = Status::resource_exhausted("requests in transit have too many bytes; try again later");

@@ -10,6 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 use tonic::body::Body;
 
+use super::calls::{Call, MessageCounter};
 use super::deadline::RequestDeadline;
 use super::idle::InFlight;
 use super::metrics::GaugeGuard;
@@ -18,6 +19,9 @@ use super::metrics::GaugeGuard;
 pub(super) struct ResponseBody {
     inner: Body,
     deadline: RequestDeadline,
+    /// `None` for unknown methods.
+    call: Option<Call>,
+    sent: MessageCounter,
     is_over: bool,
     _guards: RequestGuards,
 }
@@ -31,8 +35,23 @@ pub(super) struct RequestGuards {
 }
 
 impl ResponseBody {
-    pub(super) fn new(inner: Body, guards: RequestGuards, deadline: RequestDeadline) -> Self {
-        Self { inner, deadline, is_over: false, _guards: guards }
+    pub(super) fn new(inner: Body, guards: RequestGuards, deadline: RequestDeadline, call: Option<Call>) -> Self {
+        Self { inner, deadline, call, sent: MessageCounter::default(), is_over: false, _guards: guards }
+    }
+
+    fn count(&mut self, frame: &Result<Frame<Bytes>, Status>) {
+        let Self { call: Some(call), sent, .. } = self else { return };
+        match frame {
+            Ok(frame) => {
+                if let Some(data) = frame.data_ref() {
+                    call.send(sent, data);
+                }
+                if let Some(trailers) = frame.trailers_ref() {
+                    call.end_by(trailers);
+                }
+            }
+            Err(status) => call.end(status.code()),
+        }
     }
 }
 
@@ -47,11 +66,15 @@ impl HttpBody for ResponseBody {
         // First, for a stream that is always ready.
         if let Poll::Ready(status) = self.deadline.as_mut().poll(cx) {
             self.is_over = true;
-            return Poll::Ready(Some(Ok(Frame::trailers(trailers(&status)))));
+            let frame = Ok(Frame::trailers(trailers(&status)));
+            self.count(&frame);
+            return Poll::Ready(Some(frame));
         }
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        if let Poll::Ready(None) = polled {
-            self.is_over = true;
+        match &polled {
+            Poll::Ready(Some(frame)) => self.count(frame),
+            Poll::Ready(None) => self.is_over = true,
+            Poll::Pending => {}
         }
         polled
     }

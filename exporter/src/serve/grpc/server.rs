@@ -88,6 +88,9 @@ impl Bound {
     /// themselves end with UNAVAILABLE in the middle of that time.
     pub async fn serve(self, routes: Routes, health: Option<Health>, mut stop: Stop) {
         let Self { listeners, tls, limits, version, metrics } = self;
+        if let Some(health) = &health {
+            health.register_methods(&metrics.calls);
+        }
         let slots = RequestSlots::new(limits.streams);
         let (tcp, unix) = (limits.tcp_connections, limits.unix_connections);
         let (tcp, unix) = (Arc::new(Semaphore::new(tcp)), Arc::new(Semaphore::new(unix)));

@@ -14,6 +14,7 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower_service::Service as _;
 
+use super::calls::Call;
 use super::deadline;
 use super::extensions::{Client, ConnectionQueue};
 use super::idle::Idleness;
@@ -89,6 +90,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
     fn call(&self, mut request: Request<Incoming>) -> ResponseFuture {
         let shared = Arc::clone(&self.shared);
         shared.metrics.requests.add(1);
+        let call = shared.metrics.calls.find(request.uri().path()).map(Call::new);
         let slot = Arc::clone(shared.slots.of(&self.client)).try_acquire_owned();
         let in_flight = self.idleness.begin_request();
         let reserved = ReservedBytes::new(&self.budget);
@@ -97,8 +99,8 @@ impl hyper::service::Service<Request<Incoming>> for Service {
         extensions.insert(self.queue.clone());
         extensions.insert(reserved.clone());
         let mut deadline = deadline::of_request(request.headers(), shared.stop.clone());
-        let request =
-            request.map(|body| LimitedBody::new(body, reserved, shared.request_timeout, shared.metrics.clone()));
+        let (timeout, metrics, of_body) = (shared.request_timeout, shared.metrics.clone(), call.clone());
+        let request = request.map(|body| LimitedBody::new(body, reserved, timeout, metrics, of_body));
         Box::pin(async move {
             let mut response = match slot {
                 Ok(slot) => {
@@ -109,7 +111,7 @@ impl hyper::service::Service<Request<Incoming>> for Service {
                     tokio::select! {
                         response = routes.call(request) => response
                             .unwrap_or_else(|never| match never {})
-                            .map(|inner| Body::new(ResponseBody::new(inner, guards, deadline))),
+                            .map(|inner| Body::new(ResponseBody::new(inner, guards, deadline, call.clone()))),
                         status = &mut deadline => status.into_http(),
                     }
                 }
@@ -118,6 +120,9 @@ impl hyper::service::Service<Request<Incoming>> for Service {
                     Status::resource_exhausted("too many requests are in progress; try again later").into_http()
                 }
             };
+            if let Some(call) = &call {
+                call.end_by(response.headers());
+            }
             response.headers_mut().insert(HeaderName::from_static(VERSION_HEADER), shared.version.clone());
             Ok(response)
         })

@@ -153,7 +153,7 @@ fn is_same(one: Option<&Entity>, other: Option<&Entity>) -> bool {
     let (one_end, other_end) = (&one.metadata, &other.metadata);
     one.identity == other.identity
         && one_end.namespace == other_end.namespace
-        && one_end.pod_name == other_end.pod_name
+        && one.pod_name == other.pod_name
         && one_end.labels == other_end.labels
 }
 

@@ -118,12 +118,12 @@ impl Notification {
         match self {
             Self::Started { time } => serde_json::to_string(&TimeJson { time: rfc3339(*time) }),
             Self::EndpointCreated(endpoint) | Self::EndpointChanged(endpoint) | Self::EndpointDeleted(endpoint) => {
-                let metadata = &endpoint.entity.as_deref().unwrap_or(&none).metadata;
+                let entity = endpoint.entity.as_deref().unwrap_or(&none);
                 serde_json::to_string(&EndpointJson {
                     id: endpoint.id,
-                    labels: &metadata.labels,
-                    pod_name: &metadata.pod_name,
-                    namespace: &metadata.namespace,
+                    labels: &entity.metadata.labels,
+                    pod_name: &entity.pod_name,
+                    namespace: &entity.metadata.namespace,
                     interface: &endpoint.interface,
                 })
             }
@@ -138,7 +138,7 @@ impl Notification {
                     host_ip: *host,
                     encrypt_key: 0,
                     namespace: &entity.metadata.namespace,
-                    pod_name: &entity.metadata.pod_name,
+                    pod_name: &entity.pod_name,
                 })
             }
         }
@@ -168,7 +168,7 @@ mod tests {
         let (namespace, pod_name) = ("shop".to_owned(), "web-1".to_owned());
         let labels = vec!["container:image=web".to_owned(), "container:name=\"web\"".to_owned()];
         let metadata = EndMetadata { namespace, pod_name, labels, ..EndMetadata::default() };
-        let entity = Some(Arc::new(Entity { identity: 77, metadata, ..Entity::default() }));
+        let entity = Some(Arc::new(Entity { identity: 77, ..Entity::of(metadata) }));
         let named = Endpoint { id: 7, interface: "veth0".into(), entity: entity.clone() };
         let unnamed = Endpoint { id: 65_535, interface: "veth0".into(), entity: None };
         let address = |address, old_identity| Address { address, entity: None, old_identity, host: None };

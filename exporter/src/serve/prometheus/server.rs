@@ -17,6 +17,7 @@ use crate::serve::http::{
     method_not_allowed, response, text,
 };
 use crate::serve::tls::TlsFiles;
+use crate::support::grpc_calls::GrpcCalls;
 use crate::support::telemetry::Telemetry;
 
 /// A few Prometheus servers, each with one connection for each scrape.
@@ -31,12 +32,15 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `prometheus.tls`; `None`: plaintext.
     pub tls: Option<TlsFiles>,
-    /// Counts refused connections.
+    /// Counts refused connections, and has the calls of Hubble's API.
     pub telemetry: Telemetry,
 }
 
 /// A bound address; clients wait in the kernel's queue until it is served.
-pub struct Bound(HttpBound);
+pub struct Bound {
+    http: HttpBound,
+    calls: GrpcCalls,
+}
 
 impl Config {
     /// Reads the certificates and binds the address.
@@ -47,14 +51,15 @@ impl Config {
         let Self { listen, tls, telemetry } = self;
         let (name, key) = ("prometheus", "prometheus.listen");
         let refusals = Refusals::new(&telemetry, metric::EYEPIECE_PROMETHEUS_REFUSED.name);
-        HttpConfig { name, key, listen, tls, limits: LIMITS, refusals }.bind().map(Bound)
+        let http = HttpConfig { name, key, listen, tls, limits: LIMITS, refusals }.bind()?;
+        Ok(Bound { http, calls: telemetry.calls().clone() })
     }
 }
 
 impl Bound {
     /// The bound address.
     pub const fn address(&self) -> SocketAddr {
-        self.0.addr
+        self.http.addr
     }
 
     /// Serves the address.
@@ -62,9 +67,9 @@ impl Bound {
     /// # Errors
     /// The thread cannot be started.
     pub fn serve(self, pages: impl Pages) -> Result<Server, ServerError> {
-        let metrics = RequestMetrics::default();
+        let metrics = RequestMetrics::new(&self.calls);
         let (renderer, queue) = Renderer::new(pages, metrics.clone());
-        self.0.serve(Endpoint { queue, metrics }, renderer.run())
+        self.http.serve(Endpoint { queue, metrics }, renderer.run())
     }
 }
 

@@ -1,5 +1,9 @@
 //! Reloads certificates when their files change; open connections keep theirs.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -33,17 +37,36 @@ impl TlsReloader {
         Ok((Self { files, protocol, tried: Some(contents), is_failing: false, sender }, current))
     }
 
-    /// Follows the files until a shutdown. `count` counts changes by outcome: `ok` or `failed`.
+    /// Follows the files until a shutdown, on a thread without capabilities. `count` counts changes by outcome: `ok` or
+    /// `failed`.
     pub(crate) async fn run(mut self, count: impl Fn(&'static str), mut stop: Stop) {
         let mut watch = FileWatch::new(self.files.paths());
-        // A change between the first reading and the watch.
-        self.reload(&count);
+        if self.can_reload() {
+            // A change between the first reading and the watch.
+            self.reload(&count);
+        }
         loop {
             tokio::select! {
                 _ = shutdown::requested(&mut stop) => return,
                 () = watch.changed() => self.reload(&count),
             }
         }
+    }
+
+    /// Returns whether the files can be read again; logs those that only the capabilities of the start could read.
+    fn can_reload(&self) -> bool {
+        let mut can_reload = true;
+        for path in self.files.paths() {
+            let Some(permissions) = denied(&path) else { continue };
+            can_reload = false;
+            tracing::warn!(
+                file = %path.display(),
+                %permissions,
+                "cannot read a file of certificates or keys again, as CAP_DAC_OVERRIDE is dropped after the start: when \
+                 it changes, the former one stays; let the user of this process read it"
+            );
+        }
+        can_reload
     }
 
     fn reload(&mut self, count: impl Fn(&'static str)) {
@@ -74,5 +97,43 @@ impl TlsReloader {
                 self.is_failing = true;
             }
         }
+    }
+}
+
+/// Returns mode and owner of a file that the calling thread must not read; `None` for others.
+fn denied(path: &Path) -> Option<String> {
+    let error = File::open(path).err().filter(|error| error.kind() == io::ErrorKind::PermissionDenied)?;
+    Some(match path.metadata() {
+        Ok(file) => format!("mode {:04o}, owner {}:{}", file.mode() & 0o7777, file.uid(), file.gid()),
+        // A folder of its path is not permitted either.
+        Err(_) => error.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::denied;
+    use crate::support::capabilities;
+    use crate::support::capabilities::Capabilities;
+
+    #[test]
+    fn file_of_dropped_capability_is_denied() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        std::fs::write(&path, "").unwrap();
+        let (user, group) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        for (mode, expected) in [(0o600, None), (0o040, Some(format!("mode 0040, owner {user}:{group}")))] {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let confined = || {
+                capabilities::keep(Capabilities::NONE);
+                denied(&path)
+            };
+            let found = std::thread::scope(|scope| scope.spawn(confined).join().unwrap());
+            assert_eq!(found, expected, "{mode:o}");
+        }
+        assert_eq!(denied(&folder.path().join("none")), None);
     }
 }

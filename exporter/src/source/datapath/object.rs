@@ -14,7 +14,7 @@ use aya::maps::Map;
 use aya::programs::{BtfTracePoint, Iter, Program, ProgramError, SchedClassifier};
 use aya::{Btf as AyaBtf, Ebpf, EbpfError, EbpfLoader};
 use eyepiece_config::Transport;
-use eyepiece_wire::{map, program};
+use eyepiece_wire::{MAX_OPENED, map, program};
 use thiserror::Error;
 
 pub use self::config::{MIN_CAPTURE, ProgramConfig};
@@ -98,6 +98,7 @@ impl Object {
         loader
             .map_max_entries(map::PERF, cpus.unwrap_or(0))
             .map_max_entries(map::RING, if config.transport == Transport::Ring { config.buffer } else { 4096 })
+            .map_max_entries(map::OPENED, if config.processes { MAX_OPENED as u32 } else { 1 })
             .map_max_entries(map::CONNECTIONS4, config.max_connections.max(1))
             .map_max_entries(map::CONNECTIONS6, config.max_connections.max(1));
         let ebpf = loader.load(OBJECT).map_err(object_error)?;
@@ -141,23 +142,31 @@ impl Object {
         self.tracepoint(name).is_ok_and(|program| program.fd().is_ok())
     }
 
-    /// Finds the processes of sockets that are open already, by one pass over the files of all processes. Call it when
-    /// new ones are followed.
+    /// Finds the processes of sockets that are open already, by a pass over the files of all processes, and stores them by
+    /// one over the sockets. Call it once, when new sockets are followed.
     ///
     /// # Errors
-    /// The kernel refuses the program.
+    /// The kernel refuses a program.
     pub fn find_open_sockets(&mut self) -> Result<(), LoadError> {
-        let name = program::OPEN_SOCKET;
+        let passes = [(program::OPEN_SOCKET, "task_file"), (program::OPENED, "tcp")];
+        let passed = passes.into_iter().try_for_each(|(name, objects)| self.pass(name, objects));
+        // It is not needed again: the kernel frees it.
+        drop(self.ebpf.take_map(map::OPENED));
+        passed
+    }
+
+    /// Runs an iterator's program over the kernel's objects.
+    fn pass(&mut self, name: &'static str, objects: &str) -> Result<(), LoadError> {
         let btf = kernel_types(name)?;
         let program: &mut Program = self.ebpf.program_mut(name).ok_or(LoadError::Missing { name })?;
         let program: &mut Iter = program.try_into().map_err(|error| program_error(name, &error))?;
         let run = |program: &mut Iter| {
-            program.load("task_file", &btf)?;
+            program.load(objects, &btf)?;
             let link = program.attach()?;
             program.take_link(link)
         };
         let link = run(program).map_err(|error| program_error(name, &error))?;
-        let passed = link.into_file().map_err(io::Error::other).and_then(pass);
+        let passed = link.into_file().map_err(io::Error::other).and_then(read_to_end);
         let passed = passed.map_err(|error| LoadError::Program { name, message: error.to_string() });
         // It is not needed again.
         program.unload().map_err(|error| program_error(name, &error)).and(passed)
@@ -203,7 +212,7 @@ impl Object {
 }
 
 /// Reads an iterator whose program writes nothing: its end is the end of the pass.
-fn pass(mut iterator: File) -> io::Result<()> {
+fn read_to_end(mut iterator: File) -> io::Result<()> {
     loop {
         match iterator.read(&mut [0; 64]) {
             Ok(0) => return Ok(()),

@@ -1,5 +1,6 @@
 //! The gRPC transport and the Peer service on real sockets.
 
+mod calls;
 mod descriptors;
 mod life;
 mod limits;

@@ -20,6 +20,9 @@ use crate::support::lock::lock;
 /// The time that a canceled request waits for the failure of its connection.
 const CAUSE_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// The kind of a failed or broken connection.
+const UNREACHABLE: &str = "unreachable";
+
 /// The receiver, as messages name it.
 #[derive(Debug)]
 pub(super) struct Target {
@@ -77,7 +80,7 @@ impl Target {
                 tokio::time::sleep(CAUSE_TIMEOUT).await;
             }
             if let Some(message) = self.last_failure().clone() {
-                return Outcome::unreachable(message);
+                return Outcome::unanswered(message, UNREACHABLE);
             }
         }
         let cause = error_chain(error);
@@ -92,7 +95,7 @@ impl Target {
             None => format!("{cause} ({endpoint})"),
         };
         *self.last_failure() = Some(message.clone());
-        Outcome::unreachable(message)
+        Outcome::unanswered(message, UNREACHABLE)
     }
 
     fn last_failure(&self) -> MutexGuard<'_, Option<String>> {
@@ -101,7 +104,7 @@ impl Target {
 
     /// The outcome of a request without an answer in time.
     pub(super) fn timed_out(&self, time: Duration) -> Outcome {
-        Outcome::unreachable(format!("no answer within {time:?} ({})", self.endpoint))
+        Outcome::unanswered(format!("no answer within {time:?} ({})", self.endpoint), "timeout")
     }
 
     /// Returns whether a plaintext connection was closed before any answer, as TLS servers do.

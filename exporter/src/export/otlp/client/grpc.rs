@@ -23,7 +23,8 @@ const FRAME_HEADER: usize = 5;
 /// Sends a message, which is gzip-compressed if `is_compressed`.
 pub(super) async fn send(connection: &Connection, message: Bytes, is_compressed: bool) -> Outcome {
     let Ok(length) = u32::try_from(message.len()) else {
-        return Outcome::Refused { message: "the request is longer than gRPC allows".into() };
+        let message = "the request is longer than gRPC allows".into();
+        return Outcome::Refused { message, error_type: "too_large".into() };
     };
     let mut frame = BytesMut::with_capacity(FRAME_HEADER);
     frame.put_u8(u8::from(is_compressed));
@@ -139,7 +140,8 @@ mod tests {
     #[test]
     fn message_is_percent_decoded() {
         let message = "gRPC INVALID_ARGUMENT: a b% %zzA é".to_owned();
+        let error_type = "INVALID_ARGUMENT".into();
         let headers = [("grpc-status", "3"), ("grpc-message", "a%20b% %zz%41 %c3%a9")];
-        assert_eq!(of_headers(&headers, &[]), Some(Outcome::Refused { message }));
+        assert_eq!(of_headers(&headers, &[]), Some(Outcome::Refused { message, error_type }));
     }
 }

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use self::connection::Connection;
 use super::retry::Outcome;
+use super::sdk_metrics::ExporterIdentity;
 
 pub use error::ClientError;
 pub use tls::TlsError;
@@ -53,13 +54,24 @@ impl Client {
         Ok(Self { connection: Connection::new(export, signal)?, protocol, compression, timeout })
     }
 
+    /// How own metrics describe it.
+    pub fn identity(&self) -> ExporterIdentity {
+        let uri = self.connection.uri();
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        // An IPv6 address has brackets in a URI alone.
+        let server = uri.host().map(|host| (host.trim_matches(['[', ']']).to_owned(), port));
+        ExporterIdentity { protocol: self.protocol, server }
+    }
+
     /// Sends one encoded `Export…ServiceRequest`, once; waits no longer than the configured timeout.
     pub async fn send(&self, request: Bytes) -> Outcome {
         let body = match self.compression {
             Compression::None => request,
             Compression::Gzip => match gzip(&request) {
                 Ok(body) => body,
-                Err(error) => return Outcome::Refused { message: format!("gzip: {error}") },
+                Err(error) => {
+                    return Outcome::Refused { message: format!("gzip: {error}"), error_type: "compression".into() };
+                }
             },
         };
         let attempt = async {

@@ -99,18 +99,21 @@ pub(super) fn ends(source: Option<EndEntity<'_>>, destination: Option<EndEntity<
     for (names, place, entity) in [(&SOURCE, 1, source), (&DESTINATION, 2, destination)] {
         if let Some(entity) = entity {
             end(names, entity, out);
-            further(entity.attributes, place, out);
+            further(entity, place, out);
         }
     }
 }
 
 /// Appends an entity's further attributes under the names of one end.
-fn further(attributes: &[(&'static str, String)], place: usize, out: &mut Vec<u8>) {
-    for (own, text) in attributes {
-        let Some(name) = OF_ENTITY.iter().find(|names| names[0] == *own).map(|names| names[place]) else { continue };
-        let pid = (*own == attribute::PROCESS_PID).then(|| text.parse().ok()).flatten();
-        match (*own, pid) {
-            (attribute::CONTAINER_IMAGE_TAGS, _) => wire::texts(out, FIELD, name, [text.as_str()].into_iter()),
+fn further(entity: EndEntity<'_>, place: usize, out: &mut Vec<u8>) {
+    let of_container = entity.container.into_iter().flat_map(|container| {
+        [(attribute::K8S_CONTAINER_NAME, &container.name), (attribute::CONTAINER_ID, &container.id)]
+    });
+    for (own, text) in entity.attributes.iter().map(|(own, text)| (*own, text)).chain(of_container) {
+        let Some(name) = OF_ENTITY.iter().find(|names| names[0] == own).map(|names| names[place]) else { continue };
+        let pid = (own == attribute::PROCESS_PID).then(|| text.parse().ok()).flatten();
+        match (own, pid) {
+            (attribute::CONTAINER_IMAGE_TAGS, _) => wire::texts(out, FIELD, name, [&**text].into_iter()),
             (_, Some(pid)) => wire::signed(out, FIELD, name, pid),
             _ => wire::string(out, FIELD, name, text.as_bytes()),
         }
@@ -131,10 +134,10 @@ pub(super) fn write(metadata: &Metadata, has_trace: bool, out: &mut Vec<u8>) {
 }
 
 fn end(names: &PeerAttributes, entity: EndEntity<'_>, out: &mut Vec<u8>) {
-    let EndEntity { metadata: end, labels, cluster_name, service, dns_names: dns, .. } = entity;
+    let EndEntity { metadata: end, pod_name, labels, cluster_name, service, dns_names: dns, .. } = entity;
     string_if_known(out, names.cluster, cluster_name);
     string_if_known(out, names.namespace, &end.namespace);
-    string_if_known(out, names.pod, &end.pod_name);
+    string_if_known(out, names.pod, pod_name);
     let attribute = |kind: &str| names.workloads.iter().find(|(known, _)| *known == kind).map(|(_, name)| *name);
     let mut others = Vec::new();
     for (place, Workload { name, kind }) in end.workloads.iter().enumerate() {

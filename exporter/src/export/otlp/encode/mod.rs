@@ -4,9 +4,11 @@ mod entity;
 mod event;
 mod flow;
 mod l7;
+mod limits;
 mod metadata;
 mod request;
 mod wire;
 
 pub use flow::{FlowEncoder, severity};
+pub use limits::AttributeLimits;
 pub use request::{LogsRequest, Pushed, RequestBuilder};

@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use eyepiece_flow::flow::Flow;
 use eyepiece_flow::record::Observed;
+use eyepiece_semconv::{OTEL_SCHEMA_URL, SCHEMA_URL};
 
 use super::entity;
 use super::flow::FlowEncoder;
+use super::limits::{AttributeLimits, Limiter};
 use super::wire::{bytes, bytes_len, tag_bytes, varint, varint_len};
 use crate::export::otlp::resource::Resource;
 use crate::metadata::entity_events::event::EntityEvent;
@@ -36,7 +38,8 @@ const LENGTH: usize = 5;
 /// Builds one request after another. The records are written first. The message's head is written into reserved room
 /// before them once their length is known.
 pub struct RequestBuilder {
-    /// `ResourceLogs.resource` and `ScopeLogs.scope`, with tags and lengths.
+    /// The fields beside the records, with tags and lengths: `resource` and `schema_url` of `ResourceLogs`, `scope` and
+    /// `schema_url` of `ScopeLogs`. The order of fields is free.
     resource: Vec<u8>,
     scope: Vec<u8>,
     max_records: usize,
@@ -47,6 +50,7 @@ pub struct RequestBuilder {
     records: usize,
     /// Buffer of the current record.
     record: Vec<u8>,
+    limiter: Option<Limiter>,
 }
 
 impl RequestBuilder {
@@ -54,11 +58,13 @@ impl RequestBuilder {
     pub fn new(resource: &Resource, max_records: usize, max_bytes: usize) -> Self {
         let mut resource_field = Vec::new();
         bytes(&mut resource_field, 1, &resource.encoded());
+        bytes(&mut resource_field, 3, OTEL_SCHEMA_URL.as_bytes());
         let mut instrumentation_scope = Vec::new();
         bytes(&mut instrumentation_scope, 1, env!("CARGO_PKG_NAME").as_bytes());
         bytes(&mut instrumentation_scope, 2, env!("CARGO_PKG_VERSION").as_bytes());
         let mut scope = Vec::new();
         bytes(&mut scope, 1, &instrumentation_scope);
+        bytes(&mut scope, 3, SCHEMA_URL.as_bytes());
         let overhead = Self::room(&resource_field, &scope);
         Self {
             resource: resource_field,
@@ -68,7 +74,13 @@ impl RequestBuilder {
             out: Vec::new(),
             records: 0,
             record: Vec::with_capacity(1024),
+            limiter: None,
         }
+    }
+
+    /// Limits the attributes of records.
+    pub fn with_limits(self, limits: AttributeLimits) -> Self {
+        Self { limiter: Limiter::new(limits), ..self }
     }
 
     /// The most bytes before the records.
@@ -106,6 +118,9 @@ impl RequestBuilder {
         }
         self.record.clear();
         encode(&mut self.record);
+        if let Some(limiter) = &mut self.limiter {
+            limiter.apply(&mut self.record);
+        }
         let length = bytes_len(self.record.len());
         if length > self.max_payload {
             // Frees the buffer of a record of megabytes.

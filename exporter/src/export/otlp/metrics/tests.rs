@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use eyepiece_semconv::{OTEL_SCHEMA_URL, SCHEMA_URL};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -9,7 +10,7 @@ use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, number_dat
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 
-use super::{Encoded, MAX_REQUEST, attribute, encode};
+use super::{Encoded, MAX_REQUEST, attribute, clamp_starts, encode};
 use crate::pipeline::metrics::{
     DURATION_BOUNDS, DURATION_BUCKETS, Exemplar, HistogramValue, Resolved, Series, SeriesValue,
 };
@@ -18,7 +19,7 @@ const TIME: u64 = 1000;
 
 fn series(name: &str, start: u64, value: u64) -> Series {
     Series {
-        attributes: vec![("source", name.to_owned()), ("destination", String::new())],
+        attributes: vec![("source", name.to_owned().into()), ("destination", "".into())],
         overflow: false,
         start,
         value: SeriesValue::Sum(value, None),
@@ -44,6 +45,7 @@ fn points(encoded: &Encoded) -> Vec<(String, String, i64)> {
         assert_eq!(of_resource.resource, Some(resource()));
         let [of_scope] = of_resource.scope_metrics.as_slice() else { panic!("one scope") };
         assert_eq!(of_scope.scope.as_ref().map(|scope| scope.name.as_str()), Some("eyepiece"));
+        assert_eq!((&*of_resource.schema_url, &*of_scope.schema_url), (OTEL_SCHEMA_URL, SCHEMA_URL));
         assert!(!of_scope.metrics.is_empty(), "no empty request");
         for metric in &of_scope.metrics {
             let Some(Data::Sum(sum)) = &metric.data else { panic!("{metric:?}") };
@@ -66,13 +68,12 @@ fn points(encoded: &Encoded) -> Vec<(String, String, i64)> {
 #[test]
 fn metric_is_cumulative_sum() {
     let overflow = Series { attributes: Vec::new(), overflow: true, start: 7, value: SeriesValue::Sum(u64::MAX, None) };
-    let to_port = Series {
-        attributes: vec![("source", "c".to_owned()), ("destination.port", "443".to_owned())],
-        ..series("", 5, 8)
-    };
+    let to_port =
+        Series { attributes: vec![("source", "c".into()), ("destination.port", "443".into())], ..series("", 5, 8) };
     let metrics = [metric("hubble.flow.io", vec![series("a", 5, 6), series("b", TIME + 1, 7), to_port, overflow])];
-    let encoded = encode(&metrics, TIME, &resource(), MAX_REQUEST);
+    let mut encoded = encode(&metrics, TIME, &resource(), MAX_REQUEST);
     assert_eq!((encoded.points, encoded.oversized, encoded.requests.len()), (4, 0, 1));
+    encoded.requests.iter_mut().for_each(clamp_starts);
     let decoded = ExportMetricsServiceRequest::decode(encoded.requests[0].encode_to_vec().as_slice()).expect("decodes");
     let metric = &decoded.resource_metrics[0].scope_metrics[0].metrics[0];
     let texts = (metric.name.as_str(), metric.unit.as_str(), metric.description.as_str());
@@ -112,14 +113,14 @@ fn every_limit_holds_all_points() {
     assert_eq!(whole.requests.len(), 1);
     let size = whole.requests[0].encoded_len();
     let mut counts = BTreeMap::new();
-    for limit in (400..600).step_by(7).chain([size - 1, size, size + 1, size * 8]) {
+    for limit in (500..700).step_by(7).chain([size - 1, size, size + 1, size * 8]) {
         let encoded = encode(&metrics, TIME, &resource(), limit);
         assert_eq!(encoded.oversized, 0, "limit {limit}");
         assert!(encoded.requests.iter().all(|request| request.encoded_len() <= limit), "limit {limit}");
         assert_eq!(points(&encoded), points(&whole), "limit {limit}");
         counts.insert(limit, encoded.requests.len());
     }
-    assert!(counts[&400] > counts[&596] && counts[&596] > 1, "smaller requests are more: {counts:?}");
+    assert!(counts[&500] > counts[&696] && counts[&696] > 1, "smaller requests are more: {counts:?}");
     assert_eq!(counts[&(size * 8)], 1);
 }
 

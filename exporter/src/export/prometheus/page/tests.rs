@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eyepiece_semconv::SCHEMA_URL;
 use http::StatusCode;
 
 use super::super::{Format, RequestMetrics};
@@ -12,7 +13,7 @@ use crate::support::telemetry::{Kind, Sample, Telemetry};
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn series(attributes: &[(&'static str, &str)], value: SeriesValue) -> Series {
-    let attributes = attributes.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    let attributes = attributes.iter().map(|(name, value)| (*name, (*value).to_owned().into())).collect();
     Series { attributes, overflow: false, start: 1, value }
 }
 
@@ -68,7 +69,7 @@ hubble_drop_total{protocol="TCP",reason="x\"\n\\"} 1
 hubble_drop_total{otel_metric_overflow="true"} 7
 # HELP hubble_flow_io_bytes_total Ours: "a\\b".
 # TYPE hubble_flow_io_bytes_total counter
-hubble_flow_io_bytes_total{destination="",otel_scope_name="eyepiece",otel_scope_version="0.1.0",source="a"} 18446744073709551615
+hubble_flow_io_bytes_total{destination="",otel_scope_name="eyepiece",otel_scope_schema_url="https://eyepiece.invalid/schemas/0.1.0",otel_scope_version="0.1.0",source="a"} 18446744073709551615
 "#;
     assert_eq!(of_flows(&flows, Format::Text), text);
     let open = r#"# HELP hubble_drop Number of drops
@@ -78,7 +79,7 @@ hubble_drop_total{otel_metric_overflow="true"} 7
 # HELP hubble_flow_io_bytes Ours: \"a\\b\".
 # TYPE hubble_flow_io_bytes counter
 # UNIT hubble_flow_io_bytes bytes
-hubble_flow_io_bytes_total{destination="",otel_scope_name="eyepiece",otel_scope_version="0.1.0",source="a"} 18446744073709551615
+hubble_flow_io_bytes_total{destination="",otel_scope_name="eyepiece",otel_scope_schema_url="https://eyepiece.invalid/schemas/0.1.0",otel_scope_version="0.1.0",source="a"} 18446744073709551615
 # EOF
 "#;
     assert_eq!(of_flows(&flows, Format::OpenMetrics), open);
@@ -154,7 +155,8 @@ fn own_numbers_have_scope_and_types() {
     let requests = RequestMetrics::default();
     let page = Page { flows: &[], requests: &requests, samples: &samples, resource: &[] };
     let text = rendered(page, Format::Text);
-    let scope = format!("otel_scope_name=\"eyepiece\",otel_scope_version=\"{VERSION}\"");
+    let scope =
+        format!(r#"otel_scope_name="eyepiece",otel_scope_schema_url="{SCHEMA_URL}",otel_scope_version="{VERSION}""#);
     let without_help: Vec<_> = text.lines().filter(|line| !line.starts_with("# HELP ")).collect();
     let expected = [
         "# TYPE eyepiece_events_lost_total counter".to_owned(),

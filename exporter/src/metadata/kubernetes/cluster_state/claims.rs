@@ -1,6 +1,8 @@
 //! Keys that several objects may lay claim to: of all claims the strongest holds.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::metadata::provider::{Change, Entity, Key, Target};
@@ -44,18 +46,40 @@ impl Claim {
     }
 }
 
+/// The claims on a key. Entries are equal if their keys are.
 #[derive(Debug)]
 struct Entry {
+    key: Key,
     best: Claim,
     /// Nearly always empty.
-    others: Vec<Claim>,
+    others: Box<[Claim]>,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Entry {}
+
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
+}
+
+impl Borrow<Key> for Box<Entry> {
+    fn borrow(&self) -> &Key {
+        &self.key
+    }
 }
 
 /// All claims.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    /// Boxed: a table has up to twice the room that it needs.
-    entries: HashMap<Key, Box<Entry>>,
+    /// By their keys. Boxed: a table has up to twice the room that it needs.
+    entries: HashSet<Box<Entry>>,
     number: u64,
 }
 
@@ -82,9 +106,12 @@ impl Claims {
             (Some(Target::Key(Key::Pod(former))), Some(Change::Set(_, Target::Key(_)))) => Some(former),
             _ => None,
         };
-        if let (Some(former), Some(entry)) = (&lost, self.entries.get_mut(key)) {
-            entry.others.retain(|claim| claim.owner != *former);
-            entry.others.shrink_to_fit();
+        if let Some(former) = &lost
+            && let Some(mut entry) = self.entries.take(key)
+        {
+            let others = std::mem::take(&mut entry.others).into_iter();
+            entry.others = others.filter(|claim| claim.owner != *former).collect();
+            self.entries.insert(entry);
         }
         (change, lost)
     }
@@ -97,11 +124,11 @@ impl Claims {
     }
 
     fn take(&mut self, key: &Key) -> (Vec<Claim>, Option<Target>) {
-        let Some(entry) = self.entries.remove(key) else { return (Vec::new(), None) };
-        let Entry { best, mut others } = *entry;
-        let target = best.target();
-        others.push(best);
-        (others, Some(target))
+        let Some(entry) = self.entries.take(key) else { return (Vec::new(), None) };
+        let Entry { best, others, .. } = *entry;
+        let (mut claims, target) = (others.into_vec(), best.target());
+        claims.push(best);
+        (claims, Some(target))
     }
 
     fn put(&mut self, key: &Key, mut claims: Vec<Claim>, before: Option<Target>) -> Option<Change> {
@@ -109,8 +136,7 @@ impl Claims {
         let Some(at) = best else { return before.map(|_| Change::Remove(key.clone())) };
         let best = claims.swap_remove(at);
         let after = best.target();
-        claims.shrink_to_fit();
-        self.entries.insert(key.clone(), Box::new(Entry { best, others: claims }));
+        self.entries.insert(Box::new(Entry { key: key.clone(), best, others: claims.into() }));
         (before.as_ref() != Some(&after)).then(|| Change::Set(key.clone(), after))
     }
 }

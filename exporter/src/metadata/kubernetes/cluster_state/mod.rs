@@ -5,6 +5,7 @@ mod nodes;
 mod owners;
 mod pods;
 mod services;
+mod shared_values;
 mod state;
 
 use std::collections::HashMap;
@@ -67,6 +68,8 @@ impl ClusterState {
                 unseen(&self.pods, |record| record.listing != now).iter().for_each(|uid| self.remove_pod(uid));
             }
         }
+        // Slices may be listed before the pods that they name.
+        self.memberships.shrink_to_fit();
     }
 
     /// Adds an object, or replaces it.
@@ -125,7 +128,7 @@ impl ClusterState {
             let is_stale = |uid: &Arc<str>, pod: &PodRecord| {
                 stale.pods.contains(uid)
                     || stale.namespaces.contains(pod.entity.metadata.namespace.as_str())
-                    || pod.owner.as_ref().is_some_and(|owner| stale.owners.contains(owner))
+                    || pod.owner.as_ref().is_some_and(|owner| stale.owners.contains(&**owner))
             };
             let pods = self.pods.iter().filter(|(uid, pod)| is_stale(uid, pod));
             let pods: Vec<_> = pods.map(|(uid, _)| Arc::clone(uid)).collect();

@@ -64,6 +64,12 @@ impl ClusterState {
         }
     }
 
+    /// The metadata of what has reserved identities.
+    fn reserved(&self, names: &[&str]) -> EndMetadata {
+        let cluster_name = self.scope.cluster.clone();
+        EndMetadata { cluster_name, labels: labels(names), ..EndMetadata::default() }
+    }
+
     fn node_entity(&self, uid: &str, node: &NodeRecord) -> Entity {
         let has_api_server = node.addresses.iter().any(|address| self.api_servers.contains(address));
         let (identity, names): (_, &[&str]) = match (*node.name == *self.scope.node, has_api_server) {
@@ -76,32 +82,19 @@ impl ClusterState {
             kind: EntityKind::Node,
             name: node.name.to_string(),
             identity,
-            metadata: EndMetadata {
-                cluster_name: self.scope.cluster.clone(),
-                labels: labels(names),
-                ..EndMetadata::default()
-            },
-            attributes: vec![
-                (attribute::K8S_NODE_NAME, node.name.to_string()),
-                (attribute::K8S_NODE_UID, uid.to_owned()),
-            ],
-            ..Entity::default()
+            attributes: vec![(attribute::K8S_NODE_NAME, (&*node.name).into()), (attribute::K8S_NODE_UID, uid.into())],
+            ..Entity::of(self.reserved(names))
         }
     }
 
     /// The entity of an API server at an address that no node has.
-    pub(super) fn api_server(&self, service: &Service) -> Arc<Entity> {
+    pub(super) fn api_server(&self, service: &Arc<Service>) -> Arc<Entity> {
         Arc::new(Entity {
             kind: EntityKind::Node,
             name: "kube-apiserver".to_owned(),
             identity: KUBE_APISERVER,
-            metadata: EndMetadata {
-                cluster_name: self.scope.cluster.clone(),
-                labels: labels(&["kube-apiserver"]),
-                ..EndMetadata::default()
-            },
-            service: Some(service.clone()),
-            ..Entity::default()
+            service: Some(Arc::clone(service)),
+            ..Entity::of(self.reserved(&["kube-apiserver"]))
         })
     }
 }

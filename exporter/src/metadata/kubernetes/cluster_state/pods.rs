@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use eyepiece_flow::metadata::EndMetadata;
+use eyepiece_flow::metadata::{EndMetadata, PodContainer, Workload};
 use eyepiece_semconv::attribute;
 
 use super::claims::{Class, Rank};
 use super::owners;
-use super::state::{ClusterState, Container, Dropped, MAX_ADDRESSES, MAX_NAME, Names, PodRecord, check_limit};
+use super::shared_values::SharedValues;
+use super::state::{ClusterState, Dropped, MAX_ADDRESSES, MAX_NAME, Names, PodRecord, RareFields, check_limit};
 use crate::metadata::identity_of_labels;
 use crate::metadata::kubernetes::labels;
 use crate::metadata::kubernetes::objects::{CONFIG_HASH, ContainerStatus, Kind, Pod, PodSpec, PodStatus};
@@ -18,15 +19,22 @@ use crate::metadata::provider::{Change, Entity, EntityKind, Key, Target};
 /// Containers of one pod that are kept.
 const MAX_CONTAINERS: usize = 64;
 
-fn containers(status: &PodStatus) -> Box<[Container]> {
+/// The running containers; those of the former state that are the same are kept.
+fn containers(
+    status: &PodStatus,
+    former: &[Arc<PodContainer>],
+    texts: &mut SharedValues<str>,
+) -> Box<[Arc<PodContainer>]> {
     let lists = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
     let all = lists.into_iter().flatten().flatten();
     let running = all.filter(|container| container.state.terminated.is_none() && container.name.len() <= MAX_NAME);
     let known = running.filter_map(|ContainerStatus { container_id, name, .. }| {
         // The runtime's name stands before the id: containerd://, cri-o://.
         let (_, id) = container_id.as_deref()?.rsplit_once("://")?;
+        let same = former.iter().find(|known| *known.id == *id && *known.name == **name);
+        let new = || Arc::new(PodContainer { id: id.into(), name: texts.share(name.as_str()) });
         let is_valid = !id.is_empty() && id.len() <= MAX_NAME;
-        is_valid.then(|| Container { id: id.into(), name: name.as_str().into() })
+        is_valid.then(|| same.map_or_else(new, Arc::clone))
     });
     known.take(MAX_CONTAINERS).collect()
 }
@@ -56,24 +64,18 @@ fn addresses(pod: &Pod) -> Box<[IpAddr]> {
 /// The keys of a pod without its addresses.
 fn entries(uid: &Arc<str>, pod: &PodRecord) -> Vec<(Key, Target)> {
     let own = || Target::Key(Key::Pod(Arc::clone(uid)));
-    let mut entries = vec![(Key::Pod(Arc::clone(uid)), Target::Entity(Arc::clone(&pod.entity)))];
-    entries.extend(pod.static_uid.as_ref().map(|uid| (Key::Pod(Arc::clone(uid)), own())));
-    if pod.has_one_container {
-        entries.extend(pod.containers.iter().map(|container| (Key::Container(Arc::clone(&container.id)), own())));
-        return entries;
-    }
-    for container in &pod.containers {
-        let mut entity = Entity::clone(&pod.entity);
-        add_container(&mut entity, container);
-        entries.push((Key::Container(Arc::clone(&container.id)), Target::Entity(Arc::new(entity))));
-    }
+    let of = |container: &Arc<PodContainer>| Target::Container(Arc::clone(&pod.entity), Arc::clone(container));
+    let whole = match &*pod.containers {
+        [container] if pod.has_one_container => of(container),
+        _ => Target::Entity(Arc::clone(&pod.entity)),
+    };
+    let mut entries = vec![(Key::Pod(Arc::clone(uid)), whole)];
+    entries.extend(pod.static_uid().map(|uid| (Key::Pod(Arc::clone(uid)), own())));
+    entries.extend(pod.containers.iter().map(|container| {
+        let target = if pod.has_one_container { own() } else { of(container) };
+        (Key::Container(Arc::clone(&container.id)), target)
+    }));
     entries
-}
-
-fn add_container(entity: &mut Entity, Container { id, name }: &Container) {
-    let attributes = [(attribute::K8S_CONTAINER_NAME, name.to_string()), (attribute::CONTAINER_ID, id.to_string())];
-    entity.attributes.reserve_exact(attributes.len());
-    entity.attributes.extend(attributes);
 }
 
 /// The changes from one list of entries to another.
@@ -89,22 +91,26 @@ impl ClusterState {
     pub(super) fn set_pod(&mut self, pod: &Pod, now: i64) -> Result<(), Dropped> {
         let names = Names::of(&pod.metadata).ok_or(Dropped::Invalid)?;
         check_limit(self.pods.contains_key(names.uid), self.pods.len(), self.scope.max_objects)?;
-        let known = self.memberships.get_key_value(names.uid).map(|(uid, _)| Arc::clone(uid));
-        let known = self.pods.get_key_value(names.uid).map(|(uid, _)| Arc::clone(uid)).or(known);
-        let uid: Arc<str> = known.unwrap_or_else(|| names.uid.into());
-        let former = self.pods.remove(&uid);
-        let mut record = self.record(&uid, pod, &names);
+        let (uid, former) = self.take_pod(names.uid);
+        let slices = match &former {
+            Some(former) => former.slices.clone(),
+            None => self.memberships.remove(&uid).unwrap_or_default(),
+        };
+        let mut record = self.record(&uid, pod, &names, former.as_deref(), slices);
         if let Some(former) = former.as_ref().filter(|former| former.entity == record.entity) {
             record.entity = Arc::clone(&former.entity);
         }
         let before = former.as_ref().map(|former| entries(&uid, former)).unwrap_or_default();
         self.changes.extend(changes(&before, entries(&uid, &record)));
-        if record.deadline.is_some_and(|deadline| deadline <= now) {
+        if record.deadline().is_some_and(|deadline| deadline <= now) {
             record.addresses = Box::default();
         }
-        if let Some(PodRecord { addresses, lost, deadline, .. }) = former.map(|former| *former) {
+        if let Some(PodRecord { addresses, rare, .. }) = former.map(|former| *former) {
+            let RareFields { lost, deadline, .. } = rare.map(|rare| *rare).unwrap_or_default();
             record.addresses = record.addresses.into_iter().filter(|address| !lost.contains(address)).collect();
-            record.lost = lost;
+            if !lost.is_empty() {
+                record.rare.get_or_insert_default().lost = lost;
+            }
             let gone: Vec<IpAddr> =
                 addresses.into_iter().filter(|address| !record.addresses.contains(address)).collect();
             self.release_all(&uid, &gone);
@@ -116,12 +122,20 @@ impl ClusterState {
         Ok(())
     }
 
+    /// Takes a pod out of the state, to put it back changed. A uid that is known is shared.
+    fn take_pod(&mut self, uid: &str) -> (Arc<str>, Option<Box<PodRecord>>) {
+        if let Some((uid, record)) = self.pods.remove_entry(uid) {
+            return (uid, Some(record));
+        }
+        (self.memberships.get_key_value(uid).map_or_else(|| uid.into(), |(uid, _)| Arc::clone(uid)), None)
+    }
+
     fn claim_addresses(&mut self, uid: &Arc<str>, record: &PodRecord, created: i64) {
-        let rank = Rank { class: Class::Pod, stays: record.deadline.is_none(), created };
+        let rank = Rank { class: Class::Pod, stays: record.deadline().is_none(), created };
         for address in &record.addresses {
             self.claim(&Key::Address(*address), uid, rank, None);
         }
-        if let Some(deadline) = record.deadline.filter(|_| !record.addresses.is_empty()) {
+        if let Some(deadline) = record.deadline().filter(|_| !record.addresses.is_empty()) {
             self.deadlines.insert((deadline, Arc::clone(uid)));
         }
     }
@@ -132,73 +146,89 @@ impl ClusterState {
         }
     }
 
-    fn record(&self, uid: &Arc<str>, pod: &Pod, names: &Names<'_>) -> PodRecord {
-        let (spec, status) = (pod.spec.as_ref(), pod.status.as_ref());
-        let containers = status.map(containers).unwrap_or_default();
-        let has_one_container = spec.is_some_and(has_one_container);
+    fn record(
+        &mut self,
+        uid: &Arc<str>,
+        pod: &Pod,
+        names: &Names<'_>,
+        former: Option<&PodRecord>,
+        slices: Box<[Arc<str>]>,
+    ) -> PodRecord {
+        let former = former.map(|former| &*former.containers).unwrap_or_default();
+        let containers = pod.status.as_ref().map(|status| containers(status, former, &mut self.texts));
+        let addresses = addresses(pod);
         let (workload, owner) = owners::of_pod(&pod.metadata);
+        let entity = self.own_entity(uid, pod, names, workload, &addresses);
+        let hash = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(CONFIG_HASH));
+        let hash = hash.filter(|hash| hash.len() <= MAX_NAME && hash.as_str() != &**uid);
+        let rare = RareFields {
+            lost: Box::default(),
+            static_uid: hash.map(|hash| hash.as_str().into()),
+            deadline: pod.metadata.deletion_timestamp.as_ref().map(|time| time.0.as_second()),
+        };
+        PodRecord {
+            entity: Arc::new(self.complete(entity, &slices, owner)),
+            owner: owner.map(|owner| self.texts.share(owner)),
+            slices,
+            addresses,
+            containers: containers.unwrap_or_default(),
+            has_one_container: pod.spec.as_ref().is_some_and(has_one_container),
+            listing: self.listing(Kind::Pods),
+            rare: (rare.static_uid.is_some() || rare.deadline.is_some()).then(|| Box::new(rare)),
+        }
+    }
+
+    /// The entity of a pod, as its own object shows it.
+    fn own_entity(
+        &mut self,
+        uid: &Arc<str>,
+        pod: &Pod,
+        names: &Names<'_>,
+        workload: Option<Workload>,
+        addresses: &[IpAddr],
+    ) -> Entity {
+        let spec = pod.spec.as_ref();
         let account = spec.and_then(|spec| spec.service_account_name.as_deref());
+        let node = spec.and_then(|spec| spec.node_name.as_deref()).filter(|node| node.len() <= MAX_NAME);
+        let node = node.map(|node| (attribute::K8S_NODE_NAME, self.texts.share(node)));
+        let first = |is_wanted: fn(&IpAddr) -> bool| addresses.iter().copied().find(is_wanted);
         let none = BTreeMap::new();
         let own_labels = pod.metadata.labels.as_ref().unwrap_or(&none);
-        let addresses = addresses(pod);
-        let first = |is_wanted: fn(&IpAddr) -> bool| addresses.iter().copied().find(is_wanted);
-        let mut entity = Entity {
-            kind: EntityKind::Pod,
-            name: format!("{}/{}", names.namespace, names.name),
-            addresses: [first(IpAddr::is_ipv4), first(IpAddr::is_ipv6)],
-            metadata: EndMetadata {
-                cluster_name: self.scope.cluster.clone(),
-                namespace: names.namespace.to_owned(),
-                pod_name: names.name.to_owned(),
-                labels: labels::of_pod(own_labels, &self.scope.cluster, names.namespace, account),
-                workloads: workload.into_iter().collect(),
-            },
-            ..Entity::default()
+        let metadata = EndMetadata {
+            cluster_name: self.scope.cluster.clone(),
+            namespace: names.namespace.to_owned(),
+            pod_name: names.name.to_owned(),
+            labels: labels::of_pod(own_labels, &self.scope.cluster, names.namespace, account),
+            workloads: workload.into_iter().collect(),
         };
-        entity.name.shrink_to_fit();
-        entity.attributes.reserve_exact(2);
-        entity.attributes.push((attribute::K8S_POD_UID, uid.to_string()));
-        if let Some(node) = spec.and_then(|spec| spec.node_name.as_ref()).filter(|node| node.len() <= MAX_NAME) {
-            entity.attributes.push((attribute::K8S_NODE_NAME, node.clone()));
-        }
-        if let [container] = &*containers
-            && has_one_container
-        {
-            add_container(&mut entity, container);
-        }
-        let hash = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(CONFIG_HASH));
-        PodRecord {
-            entity: Arc::new(self.complete(entity, uid, owner)),
-            owner: owner.map(Into::into),
-            addresses,
-            lost: Box::default(),
-            containers,
-            has_one_container,
-            static_uid: hash
-                .filter(|hash| hash.len() <= MAX_NAME && hash.as_str() != &**uid)
-                .map(|hash| hash.as_str().into()),
-            deadline: pod.metadata.deletion_timestamp.as_ref().map(|time| time.0.as_second()),
-            listing: self.listing(Kind::Pods),
+        let mut name = format!("{}/{}", names.namespace, names.name);
+        name.shrink_to_fit();
+        Entity {
+            kind: EntityKind::Pod,
+            name,
+            addresses: [first(IpAddr::is_ipv4), first(IpAddr::is_ipv6)],
+            attributes: std::iter::once((attribute::K8S_POD_UID, Arc::clone(uid))).chain(node).collect(),
+            ..Entity::of(metadata)
         }
     }
 
     /// Adds the fields of a pod that other objects have: its namespace's labels, its workload, its service.
-    fn complete(&self, mut entity: Entity, uid: &str, owner: Option<&str>) -> Entity {
-        let namespace = self.namespaces.get(entity.metadata.namespace.as_str());
+    fn complete(&mut self, entity: Entity, slices: &[Arc<str>], owner: Option<&str>) -> Entity {
+        let mut metadata = EndMetadata::clone(&entity.metadata);
+        let namespace = self.namespaces.get(metadata.namespace.as_str());
         let of_namespace = namespace.map(|namespace| &*namespace.labels).unwrap_or_default();
-        entity.metadata.labels = labels::replace_namespace(&entity.metadata.labels, of_namespace);
-        entity.identity = identity_of_labels(entity.metadata.labels.iter().map(String::as_str));
+        metadata.labels = labels::replace_namespace(&metadata.labels, of_namespace);
+        let identity = identity_of_labels(metadata.labels.iter().map(String::as_str));
         if let Some(owner) = owner.and_then(|owner| self.owners.get(owner)) {
-            entity.metadata.workloads = vec![owner.workload.clone()];
+            metadata.workloads = vec![owner.workload.clone()];
         }
-        entity.service = self.service_of(uid);
-        entity
+        Entity { identity, metadata: self.metadata.share(metadata), service: self.service_of(slices), ..entity }
     }
 
     /// Completes a pod again after a change of another object.
     pub(super) fn refresh_pod(&mut self, uid: &Arc<str>) {
         let Some(mut record) = self.pods.remove(uid) else { return };
-        let entity = self.complete(Entity::clone(&record.entity), uid, record.owner.as_deref());
+        let entity = self.complete(Entity::clone(&record.entity), &record.slices, record.owner.as_deref());
         if entity != *record.entity {
             let before = entries(uid, &record);
             record.entity = Arc::new(entity);
@@ -211,7 +241,10 @@ impl ClusterState {
         let Some((uid, record)) = self.pods.remove_entry(uid) else { return };
         self.changes.extend(changes(&entries(&uid, &record), Vec::new()));
         self.release_all(&uid, &record.addresses);
-        self.forget_deadline(&uid, record.deadline);
+        self.forget_deadline(&uid, record.deadline());
+        if !record.slices.is_empty() {
+            self.memberships.insert(uid, record.slices);
+        }
     }
 
     /// Releases the addresses of a pod whose time to end is over.

@@ -48,17 +48,13 @@ impl ClusterState {
         for key in gone.unwrap_or_default() {
             self.release(&key, &uid);
         }
+        let (cluster_name, namespace) = (self.scope.cluster.clone(), namespace.to_owned());
         let entity = Arc::new(Entity {
             kind: EntityKind::Service,
             name: format!("{namespace}/{name}"),
-            metadata: EndMetadata {
-                cluster_name: self.scope.cluster.clone(),
-                namespace: namespace.to_owned(),
-                ..EndMetadata::default()
-            },
-            service: Some(Service { name: name.to_owned(), namespace: namespace.to_owned() }),
-            attributes: vec![(attribute::K8S_SERVICE_UID, uid.to_string())],
-            ..Entity::default()
+            service: Some(Arc::new(Service { name: name.to_owned(), namespace: namespace.clone() })),
+            attributes: vec![(attribute::K8S_SERVICE_UID, Arc::clone(&uid))],
+            ..Entity::of(EndMetadata { cluster_name, namespace, ..EndMetadata::default() })
         });
         let created = service.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
         let rank = Rank { class: Class::Service, stays: service.metadata.deletion_timestamp.is_none(), created };
@@ -85,7 +81,7 @@ impl ClusterState {
             self.remove_slice(uid);
             return Ok(());
         };
-        let service = Service { name: name.clone(), namespace: namespace.to_owned() };
+        let service = Arc::new(Service { name: name.clone(), namespace: namespace.to_owned() });
         let pods = self.pods_of(slice);
         let addresses =
             slice.endpoints.iter().flatten().take(MAX_ENDPOINTS).flat_map(|end| end.addresses.iter().flatten());
@@ -124,20 +120,10 @@ impl ClusterState {
     fn replace_slice(&mut self, uid: &Arc<str>, new: Option<Slice>) {
         let old = self.slices.remove(uid);
         for pod in old.iter().flat_map(|slice| &slice.pods) {
-            if let Some(slices) = self.memberships.get_mut(pod) {
-                slices.retain(|slice| slice != uid);
-                if slices.is_empty() {
-                    self.memberships.remove(pod);
-                }
-            }
-            self.stale.pods.insert(Arc::clone(pod));
+            self.set_membership(pod, uid, false);
         }
         for pod in new.iter().flat_map(|slice| &slice.pods) {
-            let slices = self.memberships.entry(Arc::clone(pod)).or_insert_with(|| Vec::with_capacity(1));
-            if !slices.contains(uid) {
-                slices.push(Arc::clone(uid));
-            }
-            self.stale.pods.insert(Arc::clone(pod));
+            self.set_membership(pod, uid, true);
         }
         let api_servers =
             |slice: &Option<Slice>| slice.as_ref().map(|slice| slice.api_servers.clone()).unwrap_or_default();
@@ -159,9 +145,27 @@ impl ClusterState {
         }
     }
 
-    /// The service that a pod belongs to: of several the first by name.
-    pub(super) fn service_of(&self, pod: &str) -> Option<Service> {
-        let slices = self.memberships.get(pod)?.iter().filter_map(|uid| self.slices.get(uid));
+    /// Sets whether a slice names a pod.
+    fn set_membership(&mut self, pod: &Arc<str>, slice: &Arc<str>, is_named: bool) {
+        let change = |slices: &[Arc<str>]| -> Box<[Arc<str>]> {
+            slices.iter().filter(|known| *known != slice).chain(is_named.then_some(slice)).cloned().collect()
+        };
+        if let Some(record) = self.pods.get_mut(pod) {
+            record.slices = change(&record.slices);
+        } else {
+            let slices = change(self.memberships.get(pod).map(|slices| &**slices).unwrap_or_default());
+            if slices.is_empty() {
+                self.memberships.remove(pod);
+            } else {
+                self.memberships.insert(Arc::clone(pod), slices);
+            }
+        }
+        self.stale.pods.insert(Arc::clone(pod));
+    }
+
+    /// The service of a pod that slices name: of several the first by name.
+    pub(super) fn service_of(&self, slices: &[Arc<str>]) -> Option<Arc<Service>> {
+        let slices = slices.iter().filter_map(|uid| self.slices.get(uid));
         slices.map(|slice| &slice.service).min_by(|a, b| a.name.cmp(&b.name)).cloned()
     }
 }

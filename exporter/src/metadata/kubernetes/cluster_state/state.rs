@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use eyepiece_flow::metadata::{Service, Workload};
+use eyepiece_flow::metadata::{EndMetadata, PodContainer, Service, Workload};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::claims::{Claims, Rank};
+use super::shared_values::SharedValues;
 use crate::metadata::kubernetes::objects::Kind;
 use crate::metadata::provider::{Change, Entity, Key};
 
@@ -49,11 +50,15 @@ pub(crate) struct ClusterState {
     pub(super) slices: HashMap<Arc<str>, Slice>,
     /// The addresses of API servers in slices.
     pub(super) api_servers: HashSet<IpAddr>,
-    /// The slices that name a pod.
-    pub(super) memberships: HashMap<Arc<str>, Vec<Arc<str>>>,
+    /// The slices that name a pod which is not known.
+    pub(super) memberships: HashMap<Arc<str>, Box<[Arc<str>]>>,
     /// Boxed: a table has up to twice the room that it needs.
     pub(super) pods: HashMap<Arc<str>, Box<PodRecord>>,
     pub(super) claims: Claims,
+    /// The metadata of pods, which those of a workload share.
+    pub(super) metadata: SharedValues<EndMetadata>,
+    /// Names of nodes and containers, uids of owners.
+    pub(super) texts: SharedValues<str>,
     /// When pods that are being deleted lose their addresses, in seconds since 1970.
     pub(super) deadlines: BTreeSet<(i64, Arc<str>)>,
     pub(super) stale: Stale,
@@ -121,7 +126,7 @@ pub(super) struct ServiceRecord {
 #[derive(Debug)]
 pub(super) struct Slice {
     pub(super) listing: u32,
-    pub(super) service: Service,
+    pub(super) service: Arc<Service>,
     /// Uids.
     pub(super) pods: Box<[Arc<str>]>,
     /// Addresses, where the service is the API server's.
@@ -133,27 +138,28 @@ pub(super) struct Slice {
 pub(super) struct PodRecord {
     pub(super) entity: Arc<Entity>,
     /// The uid of the replica set or job that owns it.
-    pub(super) owner: Option<Box<str>>,
+    pub(super) owner: Option<Arc<str>>,
+    /// The slices that name it.
+    pub(super) slices: Box<[Arc<str>]>,
     /// The addresses that it claims.
     pub(super) addresses: Box<[IpAddr]>,
-    /// Those that another pod got after it.
-    pub(super) lost: Box<[IpAddr]>,
     /// The running ones that the kubelet has reported.
-    pub(super) containers: Box<[Container]>,
+    pub(super) containers: Box<[Arc<PodContainer>]>,
     /// It has one container in all, so that what it sends is that container's.
     pub(super) has_one_container: bool,
+    pub(super) listing: u32,
+    pub(super) rare: Option<Box<RareFields>>,
+}
+
+/// The fields that few pods have.
+#[derive(Debug, Default)]
+pub(super) struct RareFields {
+    /// Addresses that another pod got after it.
+    pub(super) lost: Box<[IpAddr]>,
     /// The uid in the control group of a static pod.
     pub(super) static_uid: Option<Arc<str>>,
     /// When it loses its addresses because it is being deleted.
     pub(super) deadline: Option<i64>,
-    pub(super) listing: u32,
-}
-
-/// A running container.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Container {
-    pub(super) id: Arc<str>,
-    pub(super) name: Box<str>,
 }
 
 /// Addresses of one pod: Kubernetes has one of each family.
@@ -163,7 +169,16 @@ impl PodRecord {
     /// Drops an address that another pod has now.
     pub(super) fn lose(&mut self, address: IpAddr) {
         self.addresses = self.addresses.iter().copied().filter(|kept| *kept != address).collect();
-        self.lost = self.lost.iter().copied().chain([address]).take(MAX_ADDRESSES).collect();
+        let lost = &mut self.rare.get_or_insert_default().lost;
+        *lost = lost.iter().copied().chain([address]).take(MAX_ADDRESSES).collect();
+    }
+
+    pub(super) fn deadline(&self) -> Option<i64> {
+        self.rare.as_ref()?.deadline
+    }
+
+    pub(super) fn static_uid(&self) -> Option<&Arc<str>> {
+        self.rare.as_ref()?.static_uid.as_ref()
     }
 }
 
@@ -182,6 +197,8 @@ impl ClusterState {
             memberships: HashMap::new(),
             pods: HashMap::new(),
             claims: Claims::default(),
+            metadata: SharedValues::new(),
+            texts: SharedValues::new(),
             deadlines: BTreeSet::new(),
             stale: Stale::default(),
             changes: Vec::new(),

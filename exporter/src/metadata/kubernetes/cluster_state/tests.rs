@@ -1,6 +1,7 @@
 //! Entities and keys that follow from objects.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use crate::metadata::identity_of_labels;
 use crate::metadata::kubernetes::objects::{
     EndpointSlice, Job, Kind, Namespace, Node, Object, Pod, ReplicaSet, Service,
 };
-use crate::metadata::provider::{Change, Entity, EntityKind, Key, Target};
+use crate::metadata::provider::{Change, Entity, EntityKind, EntityRef, Key, Target};
 
 fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("an object")
@@ -58,9 +59,21 @@ impl Scene {
 
     fn entity(&self, key: &Key) -> Option<&Entity> {
         match self.keys.get(key)? {
-            Target::Entity(entity) => Some(entity),
+            Target::Entity(entity) | Target::Container(entity, _) => Some(entity),
             Target::Key(key) => self.entity(key),
         }
+    }
+
+    fn owner(&self, key: &Key) -> Option<EntityRef> {
+        match self.keys.get(key)? {
+            Target::Key(key) => self.owner(key),
+            target => target.entity(),
+        }
+    }
+
+    /// Whether the owner of a key has an attribute of this value.
+    fn has(&self, key: &Key, name: &str, value: &str) -> bool {
+        self.owner(key).expect("an entity").attributes().any(|(known, text)| (known, &**text) == (name, value))
     }
 
     fn name(&self, key: &Key) -> Option<&str> {
@@ -101,7 +114,7 @@ fn pod_has_names_of_hubble() {
     let entity = scene.entity(&ip("10.0.0.1")).expect("an entity");
     let metadata = &entity.metadata;
     assert_eq!((entity.kind, entity.name.as_str()), (EntityKind::Pod, "shop/web-1"));
-    assert_eq!((&*metadata.cluster_name, &*metadata.namespace, &*metadata.pod_name), ("kind", "shop", "web-1"));
+    assert_eq!((&*metadata.cluster_name, &*metadata.namespace, &*entity.pod_name), ("kind", "shop", "web-1"));
     assert_eq!(
         metadata.labels,
         [
@@ -117,11 +130,10 @@ fn pod_has_names_of_hubble() {
     assert_eq!((workload.kind.as_str(), workload.name.as_str()), ("Deployment", "web"));
     let service = entity.service.as_ref().expect("a service");
     assert_eq!((service.namespace.as_str(), service.name.as_str()), ("shop", "web"));
-    let attribute = |name| entity.attributes.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str());
     for (name, value) in
         [("k8s.pod.uid", "u1"), ("k8s.node.name", "node-1"), ("k8s.container.name", "nginx"), ("container.id", "c1")]
     {
-        assert_eq!(attribute(name), Some(value), "{name}");
+        assert!(scene.has(&ip("10.0.0.1"), name, value), "{name}");
     }
     assert_eq!(scene.name(&Key::Container("c1".into())), Some("shop/web-1"));
     scene.state.remove(&pod(web("u1", "web-1", "10.0.0.1")));
@@ -142,16 +154,60 @@ fn containers_of_pod_are_distinct() {
     ]);
     scene.set(pod(value.clone()));
     for (id, name) in [("c1", "nginx"), ("c2", "envoy")] {
-        let entity = scene.entity(&Key::Container(id.into())).expect("a container");
-        assert!(entity.attributes.contains(&("k8s.container.name", name.to_owned())), "{entity:?}");
+        let key = Key::Container(id.into());
+        assert!(scene.has(&key, "k8s.container.name", name), "{:?}", scene.owner(&key));
+        let entity = scene.entity(&key).expect("a container");
         assert_eq!((entity.kind, entity.name.as_str()), (EntityKind::Pod, "shop/web-1"));
     }
     assert!(scene.entity(&Key::Container("c3".into())).is_none());
     assert_eq!(scene.keys.len(), 4);
-    assert!(scene.entity(&ip("10.0.0.1")).expect("a pod").attributes.iter().all(|(key, _)| *key != "container.id"));
+    assert!(scene.owner(&ip("10.0.0.1")).expect("a pod").container.is_none());
     // The same object again changes nothing.
     scene.state.set(&pod(value), 0).expect("a kept pod");
     assert_eq!(scene.follow(), 0);
+}
+
+#[test]
+fn pods_share_what_is_equal() {
+    let mut scene = Scene::new();
+    let slice = |uid: &str, pods: &[&str]| {
+        let ends: Vec<_> = pods.iter().map(|pod| json!({"targetRef": {"kind": "Pod", "uid": pod}})).collect();
+        read::<EndpointSlice>(json!({"endpoints": ends, "metadata": {
+            "uid": uid, "name": uid, "namespace": "shop", "labels": {"kubernetes.io/service-name": uid}}}))
+    };
+    scene.set(slice("b", &["u1", "u2"]));
+    for number in [1, 2] {
+        let mut value = web(&format!("u{number}"), &format!("web-{number}"), &format!("10.0.0.{number}"));
+        value["spec"]["containers"] = json!([{"name": "nginx"}, {"name": "envoy"}]);
+        value["status"]["containerStatuses"] =
+            json!([{"name": "nginx", "containerID": format!("containerd://c{number}")}]);
+        scene.set(pod(value));
+    }
+    scene.set(read::<Namespace>(json!({"metadata": {"uid": "n1", "name": "shop", "labels": {"team": "a"}}})));
+    let [one, two] = ["c1", "c2"].map(|id| scene.owner(&Key::Container(id.into())).expect("a container"));
+    let whole = scene.owner(&ip("10.0.0.1")).expect("a pod");
+    assert!(Arc::ptr_eq(&one.entity, &whole.entity), "a container and its pod");
+    assert_eq!([&one, &two].map(|owner| &*owner.entity.pod_name), ["web-1", "web-2"]);
+    assert!(Arc::ptr_eq(&one.entity.metadata, &two.entity.metadata));
+    assert!(one.entity.service.is_some() && one.entity.metadata.labels.iter().any(|label| label.ends_with("team=a")));
+    for (of_one, of_two) in one.entity.service.iter().zip(&two.entity.service) {
+        assert!(Arc::ptr_eq(of_one, of_two));
+    }
+    let texts = |owner: &EntityRef| {
+        let container = owner.container.as_ref().expect("a container");
+        [Arc::clone(&container.name), Arc::clone(&owner.entity.attributes[1].1)]
+    };
+    assert!(texts(&one).iter().zip(&texts(&two)).all(|(one, two)| Arc::ptr_eq(one, two)), "name and node");
+    // The slices of a pod that goes and comes again.
+    scene.state.remove(&pod(web("u1", "web-1", "10.0.0.1")));
+    scene.set(slice("a", &["u1"]));
+    scene.set(pod(web("u1", "web-1", "10.0.0.1")));
+    let service = |scene: &Scene| scene.entity(&ip("10.0.0.1"))?.service.as_ref().map(|service| service.name.clone());
+    assert_eq!(service(&scene).as_deref(), Some("a"), "the first by name");
+    scene.set(slice("a", &[]));
+    assert_eq!(service(&scene).as_deref(), Some("b"));
+    scene.set(slice("b", &[]));
+    assert_eq!((service(&scene), scene.state.memberships.len()), (None, 0));
 }
 
 #[test]
@@ -166,9 +222,7 @@ fn first_container_names_no_other() {
         let mut value = web("u1", "web-1", "10.0.0.1");
         value["spec"] = spec;
         scene.set(pod(value));
-        let has = |key: &Key| {
-            scene.entity(key).expect("an entity").attributes.contains(&("k8s.container.name", "nginx".to_owned()))
-        };
+        let has = |key: &Key| scene.has(key, "k8s.container.name", "nginx");
         assert!(has(&Key::Container("c1".into())), "{row}");
         assert_eq!(has(&Key::Pod("u1".into())), is_of_pod, "{row}");
     }

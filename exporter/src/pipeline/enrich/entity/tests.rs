@@ -232,7 +232,7 @@ fn labels_follow_identity_of_datapath() {
     let entity = |identity, pod: &str, label: &str| {
         let (pod_name, labels) = (pod.to_owned(), vec![label.to_owned()]);
         let metadata = EndMetadata { pod_name, labels, ..EndMetadata::default() };
-        Target::Entity(Arc::new(Entity { identity, metadata, ..Entity::default() }))
+        Target::Entity(Arc::new(Entity { identity, ..Entity::of(metadata) }))
     };
     registry.replace(
         Provider::Cilium,
@@ -264,7 +264,7 @@ fn labels_follow_identity_of_datapath() {
         flow.destination.endpoint = endpoint;
         let fields = names.entity(&flow.destination).expect(row);
         let texts: Vec<&str> = fields.labels.iter().map(String::as_str).collect();
-        assert_eq!((&*fields.metadata.pod_name, texts), (pod, labels), "{row}");
+        assert_eq!((fields.pod_name, texts), (pod, labels), "{row}");
         assert_eq!(flow.destination.identity, expected, "{row}");
         let shared = names.shared_entity(&flow.destination).expect(row);
         assert_eq!(shared.fields(), fields, "{row}");

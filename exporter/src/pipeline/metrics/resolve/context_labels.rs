@@ -1,5 +1,6 @@
 //! The labels of Hubble's `labelsContext` as attributes.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use eyepiece_config::{ContextLabel, Naming};
@@ -7,7 +8,7 @@ use eyepiece_flow::interner::Symbol;
 use eyepiece_flow::lookup::FlowEnd;
 use eyepiece_semconv::attribute;
 
-use crate::pipeline::metrics::{ContextLabels, LabelSet};
+use crate::pipeline::metrics::{Attributes, ContextLabels, LabelSet};
 
 /// Each end's labels with their attributes: the address, then those of its entity in their order.
 const ENDS: [[(ContextLabel, &str); 6]; 2] = [
@@ -35,12 +36,12 @@ pub(super) fn attributes<'a>(
     values: &ContextLabels,
     text: impl Fn(Symbol) -> &'a str,
     naming: Naming,
-) -> Vec<(&'static str, String)> {
+) -> Attributes {
     let mut list = Vec::with_capacity(6);
     if labels.is_empty() {
         return list;
     }
-    let mut add = |(label, attribute): (ContextLabel, &'static str), text: String| {
+    let mut add = |(label, attribute): (ContextLabel, &'static str), text: Cow<'static, str>| {
         if labels.has(label) {
             list.push((if naming == Naming::Hubble { label.name() } else { attribute }, text));
         }
@@ -49,12 +50,12 @@ pub(super) fn attributes<'a>(
         (FlowEnd::Source, values.source, values.source_address, ENDS[0]),
         (FlowEnd::Destination, values.destination, values.destination_address, ENDS[1]),
     ] {
-        add(of_address, address.map(address_text).unwrap_or_default());
+        add(of_address, address.map(address_text).unwrap_or_default().into());
         let texts = labels.of_entity(end).split(text(joined));
-        of_entity.into_iter().zip(texts).for_each(|(label, text)| add(label, text.to_owned()));
+        of_entity.into_iter().zip(texts).for_each(|(label, text)| add(label, text.to_owned().into()));
     }
-    let direction = values.direction.label().to_owned();
-    add((ContextLabel::TrafficDirection, attribute::HUBBLE_TRAFFIC_DIRECTION), direction);
+    let direction = values.direction.label();
+    add((ContextLabel::TrafficDirection, attribute::HUBBLE_TRAFFIC_DIRECTION), direction.into());
     list
 }
 

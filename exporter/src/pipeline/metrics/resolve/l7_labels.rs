@@ -1,5 +1,7 @@
 //! The labels of metrics of layer 7, whose values a series has as one joined text.
 
+use std::borrow::Cow;
+
 use eyepiece_semconv::attribute;
 
 use super::label::Label;
@@ -17,7 +19,7 @@ const STATUS: Label = Label::new(attribute::HTTP_RESPONSE_STATUS_CODE);
 const REPORTER: Label = Label::new(attribute::HUBBLE_REPORTER);
 
 /// Returns the labels of a metric with the values of a joined text.
-pub(super) fn texts(kind: MetricKind, joined: &str) -> Vec<(Label, String)> {
+pub(super) fn texts(kind: MetricKind, joined: &str) -> Vec<(Label, Cow<'static, str>)> {
     let values: Vec<&str> = joined_text::split(joined).collect();
     let labels: &[Label] = match (kind, values.len()) {
         (MetricKind::DnsQueries | MetricKind::DnsResponses, _) => &[RCODE, QTYPES, IPS_RETURNED, QUERY],
@@ -26,5 +28,5 @@ pub(super) fn texts(kind: MetricKind, joined: &str) -> Vec<(Label, String)> {
         (MetricKind::HttpRequests | MetricKind::HttpResponses, _) => &[METHOD, PROTOCOL, STATUS, REPORTER],
         _ => &[METHOD, REPORTER],
     };
-    labels.iter().zip(values).map(|(label, value)| (*label, value.to_owned())).collect()
+    labels.iter().zip(values).map(|(label, value)| (*label, value.to_owned().into())).collect()
 }

@@ -220,7 +220,7 @@ fn series_with_equal_texts_become_one() {
         .series
         .iter()
         .map(|series| {
-            let texts: Vec<&str> = series.attributes.iter().map(|(_, text)| text.as_str()).collect();
+            let texts: Vec<&str> = series.attributes.iter().map(|(_, text)| &**text).collect();
             (texts.join(" "), series.overflow, series.start, series.value.count())
         })
         .collect();

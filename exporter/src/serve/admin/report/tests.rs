@@ -1,5 +1,7 @@
 //! The text for people.
 
+use std::time::Duration;
+
 use crate::support::status::{
     ConnectionStatus, ExampleStatus, ExportStatus, HookStatus, InterfacesStatus, NodeStatus, PrivilegesStatus,
     ProviderStatus, SampleStatus, Status,
@@ -16,6 +18,8 @@ fn report_shows_every_section() {
     let logs = ("eyepiece.signal", "logs");
     telemetry.counter("eyepiece.export.records", &[logs, ("eyepiece.outcome", "delivered")]).add(1_234_567);
     telemetry.counter("eyepiece.export.records", &[logs, ("eyepiece.outcome", "dropped")]);
+    telemetry.observe("otel.duration", &[("error.type", "503")], Duration::from_nanos(2_500_001));
+    telemetry.observe("otel.duration", &[("error.type", "503")], Duration::from_nanos(1_500_001));
     let hook = |hook: &str, interface: &str, error: Option<&str>| HookStatus {
         hook: hook.to_owned(),
         interface: interface.to_owned(),
@@ -89,7 +93,12 @@ fn report_shows_every_section() {
             },
         ],
         hooks: vec![hook("from-endpoint", "veth\u{1b}1", None), hook("kfree_skb", "", Some("no BTF"))],
-        samples: telemetry.samples().into_iter().map(SampleStatus::from).collect(),
+        samples: telemetry
+            .samples()
+            .into_iter()
+            .map(SampleStatus::from)
+            .chain(telemetry.durations().into_iter().map(SampleStatus::from))
+            .collect(),
     };
     let expected = "\
 export of logs FAILING for 50 s: connection refused (http://127.0.0.1:4317); 1,307 queued
@@ -135,6 +144,7 @@ Counted since the start
   eyepiece.events.lost              7  cpu=0
   eyepiece.events.received     12,345
   eyepiece.export.records   1,234,567  eyepiece.outcome=delivered eyepiece.signal=logs
+  otel.duration                     2  error.type=503 mean=2ms
 
 Now
   eyepiece.queue.depth  3  queue=logs

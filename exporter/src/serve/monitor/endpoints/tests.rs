@@ -33,7 +33,7 @@ fn container(name: &str, identity: u32) -> Target {
     let (namespace, pod_name) = ("shop".to_owned(), name.to_owned());
     let labels = vec![format!("container:name={name}")];
     let metadata = EndMetadata { namespace, pod_name, labels, ..EndMetadata::default() };
-    Target::Entity(Arc::new(Entity { identity, metadata, ..Entity::default() }))
+    Target::Entity(Arc::new(Entity { identity, ..Entity::of(metadata) }))
 }
 
 impl Scene {

@@ -172,7 +172,7 @@ fn entities_have_namespaces() {
     let publisher = Publisher::default();
     let registry = Registry::new(Symbols::default(), publisher.clone(), WantedTexts::default());
     let metadata = EndMetadata { namespace: "shop".to_owned(), ..EndMetadata::default() };
-    let entity = Target::Entity(Arc::new(Entity { metadata, ..Entity::default() }));
+    let entity = Target::Entity(Arc::new(Entity::of(metadata)));
     let address = [10, 0, 0, 1].into();
     registry.replace(Provider::Kubernetes, vec![(Key::Address(address), entity)]);
     registry.publish();

@@ -81,15 +81,11 @@ pub(super) const fn traffic(
     taken: &SweepTotals,
 ) -> TrafficDelta {
     TrafficDelta {
-        hook,
         answered_by,
-        ifindex,
-        ingress_ifindex,
         packets: taken.packets,
         bytes: taken.bytes,
         held_packets: taken.held_packets,
         held_bytes: taken.held_bytes,
-        cgroup: 0,
-        process: 0,
+        ..TrafficDelta::none(hook, ifindex, ingress_ifindex)
     }
 }

@@ -15,7 +15,9 @@ use super::{Aggregation, bench, config, count, flow, traffic};
 use crate::metadata::provider::{Change, ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::Registry;
 use crate::metadata::{NameSnapshot, Publisher};
-use crate::pipeline::metrics::{Contexts, DropReasonNames, Handlers, MetricKind, Naming, Snapshot, resolve};
+use crate::pipeline::metrics::{
+    Attributes, Contexts, DropReasonNames, Handlers, MetricKind, Naming, Snapshot, resolve,
+};
 
 pub(super) struct Machine;
 
@@ -35,7 +37,7 @@ fn options(options: &str) -> Contexts {
 fn series(snapshot: &Snapshot, kind: MetricKind, naming: Naming) -> Vec<(String, u64)> {
     let metrics = resolve(snapshot, &Machine, naming);
     let metric = metrics.into_iter().find(|metric| metric.name == kind.schema().name);
-    let text = |attributes: &[(&str, String)]| {
+    let text = |attributes: &Attributes| {
         let pairs = attributes.iter().map(|(name, value)| format!("{name}={value}"));
         pairs.collect::<Vec<_>>().join(" ")
     };
@@ -58,7 +60,7 @@ fn names(contexts: &Handlers, symbols: &Symbols) -> Arc<NameSnapshot> {
     let publisher = Publisher::default();
     let registry = Registry::new(symbols.clone(), publisher.clone(), contexts.wanted_texts());
     let set = |last: u8, metadata| {
-        let entity = Entity { metadata, name: "n".to_owned(), ..Entity::default() };
+        let entity = Entity { name: "n".to_owned(), ..Entity::of(metadata) };
         Change::Set(Key::Address([10, 0, 0, last].into()), Target::Entity(Arc::new(entity)))
     };
     registry.apply(Provider::Kubernetes, vec![set(2, pod("web-1", "web")), set(3, pod("db-1", "db"))]);

@@ -14,7 +14,7 @@ use super::{Aggregation, Config, count, flow, traffic};
 use crate::metadata::provider::{ChangeReceiver as _, Entity, Key, Provider, Target};
 use crate::metadata::registry::{GRACE, Registry};
 use crate::metadata::{InterfaceInfo, LinkTables, Publisher};
-use crate::pipeline::metrics::{Contexts, Handlers};
+use crate::pipeline::metrics::{Contexts, Handlers, ReaderKind};
 
 const SECOND: u64 = 1_000_000_000;
 const PODS: u32 = 100;
@@ -49,7 +49,7 @@ impl Bench {
             move |number: u32| {
                 let (name, namespace) = (format!("pod-{round}-{number}"), "shop".to_owned());
                 let metadata = EndMetadata { pod_name: name.clone(), namespace, ..EndMetadata::default() };
-                let entity = Entity { name, metadata, ..Entity::default() };
+                let entity = Entity { name, ..Entity::of(metadata) };
                 (Key::Address([10, 0, 0, number as u8].into()), Target::Entity(Arc::new(entity)))
             }
         };
@@ -78,6 +78,11 @@ impl Bench {
             flow.traffic = Some(TrafficDelta { ifindex, ..traffic(Hook::FromEndpoint, 1, 60) });
             count(&mut self.aggregation, &flow);
         }
+    }
+
+    /// Whether a series names this pod.
+    fn names_pod(&self, name: &str) -> bool {
+        self.aggregation.snapshot(0).names.ends.iter().any(|lease| &**lease.text() == name)
     }
 
     /// The number of series of each table, and of names.
@@ -131,17 +136,41 @@ async fn late_total_of_ended_pod_stays() {
     bench.aggregation.expire(1051 * SECOND);
     bench.count(source, destination, 7, 1051);
     assert_eq!(bench.size().0, before.0, "no series but the former ones");
-    let names = |bench: &Bench| {
-        let names = bench.aggregation.snapshot(0).names.ends;
-        names.iter().any(|lease| &**lease.text() == "shop/pod-1-0")
-    };
     // A minute after its last total it has been exported, and leaves with its name.
     for (second, is_there) in [(1062, true), (1111, true), (1112, false)] {
         bench.publish(None, 0..1, second).await;
         bench.aggregation.expire(second * SECOND);
-        assert_eq!(names(&bench), is_there, "{second}");
+        assert_eq!(bench.names_pod("shop/pod-1-0"), is_there, "{second}");
     }
     assert_eq!(bench.size().0, [0, 0, 0, 0, 1], "the interface is there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn gone_series_wait_for_readers() {
+    use ReaderKind::{Interval, Scrapes};
+    // They grew at 1000 and are gone. Idle ones leave after 900 s.
+    for (name, reads, second, is_there) in [
+        ("read since", &[(Interval, 1001), (Scrapes, 1001)][..], 1062, false),
+        ("no reader", &[], 1062, false),
+        ("not exported since", &[(Interval, 999)], 1062, true),
+        ("not scraped since", &[(Interval, 1001), (Scrapes, 999)], 1062, true),
+        ("read when they grew", &[(Scrapes, 1000)], 1062, true),
+        ("idle, not scraped", &[(Scrapes, 999)], 1902, false),
+        ("idle, not exported", &[(Interval, 999)], 1902, true),
+        ("exporter that has stopped", &[(Interval, 999)], 2802, false),
+    ] {
+        let mut bench = Bench::new();
+        bench.publish(Some(1), 0..1, 1000).await;
+        let (source, destination) = (bench.end(0), bench.end(1));
+        bench.count(source, destination, 7, 1000);
+        for (reader, at) in reads {
+            bench.aggregation.note_read(*reader, at * SECOND);
+        }
+        bench.publish(None, 0..1, 1001).await;
+        bench.publish(None, 0..1, second).await;
+        bench.aggregation.expire(second * SECOND);
+        assert_eq!(bench.names_pod("shop/pod-1-0"), is_there, "{name}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use eyepiece_wire::InterfaceKind;
 
 use super::contexts::Machine;
 use crate::pipeline::metrics::aggregation::{Aggregation, Config};
-use crate::pipeline::metrics::{Context, Handlers, HistogramValue, Resolved, SeriesValue, resolve};
+use crate::pipeline::metrics::{Attributes, Context, Handlers, HistogramValue, Resolved, SeriesValue, resolve};
 
 const MS: u64 = 1_000_000;
 
@@ -42,7 +42,7 @@ fn count(aggregation: &mut Aggregation, flow: &Flow, now: u64) {
 fn series(aggregation: &Aggregation, name: &str) -> Vec<(String, SeriesValue)> {
     let metrics = resolve(&aggregation.snapshot(900), &Machine, Naming::Hubble);
     let metric = metrics.into_iter().find(|metric: &Resolved| metric.name == name);
-    let text = |attributes: &[(&str, String)]| {
+    let text = |attributes: &Attributes| {
         attributes.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
     };
     let all = metric.into_iter().flat_map(|metric| metric.series);

@@ -88,7 +88,7 @@ fn entities_name_series_by_context() {
     let (web, job) = (end("web-1", Some("web")), end("job-1", None));
     let keys = [[10, 0, 0, 1], [10, 0, 0, 2]].map(|address| Key::Address(address.into()));
     let target = |metadata: &EndMetadata| {
-        Target::Entity(Arc::new(Entity { metadata: metadata.clone(), name: "n".to_owned(), ..Entity::default() }))
+        Target::Entity(Arc::new(Entity { name: "n".to_owned(), ..Entity::of(metadata.clone()) }))
     };
     registry.apply(
         Provider::Docker,

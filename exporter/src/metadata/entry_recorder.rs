@@ -1,9 +1,9 @@
-//! A receiver that applies and records what the provider sends.
+//! A receiver that applies what a provider sends to entries.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 
-use crate::metadata::provider::{Change, ChangeReceiver, Condition, Key, Provider, Target};
+use super::provider::{Change, ChangeReceiver, Condition, Key, Provider, Target};
 
 #[derive(Debug, Default)]
 struct Received {
@@ -12,11 +12,11 @@ struct Received {
     replacements: usize,
 }
 
-/// The recorder.
+/// The entries of one provider, and its reports.
 #[derive(Debug, Default)]
-pub(super) struct Recorder(Mutex<Received>);
+pub(super) struct EntryRecorder(Mutex<Received>);
 
-impl Recorder {
+impl EntryRecorder {
     fn received(&self) -> MutexGuard<'_, Received> {
         self.0.lock().expect("no test has panicked here")
     }
@@ -39,9 +39,8 @@ impl Recorder {
     }
 }
 
-impl ChangeReceiver for Recorder {
-    fn apply(&self, provider: Provider, changes: Vec<Change>) {
-        assert_eq!(provider, Provider::Docker);
+impl ChangeReceiver for EntryRecorder {
+    fn apply(&self, _: Provider, changes: Vec<Change>) {
         let mut received = self.received();
         for change in changes {
             match change {

@@ -1,11 +1,15 @@
 //! Layers and values, as tables.
 
+mod opentelemetry;
+#[path = "../support/setting.rs"]
+mod setting;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use eyepiece_config::{Context, Enabled, HandlerName, Kubernetes, LogLevel, PodScope, Protocol, Signal};
+use eyepiece_config::{Context, Enabled, HandlerName, Kubernetes, PodScope, Protocol, Signal};
 use support::{ok, try_load};
 
 #[test]
@@ -161,139 +165,6 @@ fn entries_extend_and_text_replaces_table() {
     assert_eq!(headers(&["EYEPIECE_OTLP__HEADERS__X_Y=3,4=%"], &[]), "a=1 b=2 x_y=3,4=%");
     assert_eq!(headers(&[], &["otlp.headers.c.d=5"]), "a=1 b=2 c.d=5");
     assert_eq!(headers(&["EYEPIECE_OTLP__HEADERS=c=Basic%20x%3D"], &[]), "c=Basic x=");
-}
-
-#[test]
-fn opentelemetry_variables_are_mapped() {
-    let settings = ok(
-        "",
-        &[
-            "OTEL_EXPORTER_OTLP_ENDPOINT=https://c:4318/base",
-            "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
-            "OTEL_EXPORTER_OTLP_HEADERS=Api-Key = secret%2C1 ,x=y",
-            "OTEL_EXPORTER_OTLP_COMPRESSION=gzip",
-            "OTEL_EXPORTER_OTLP_TIMEOUT=1500",
-            "OTEL_EXPORTER_OTLP_CERTIFICATE=/ca.pem",
-            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=/cert.pem",
-            "OTEL_EXPORTER_OTLP_CLIENT_KEY=/key.pem",
-            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=https://logs:1/own",
-            "OTEL_EXPORTER_OTLP_LOGS_HEADERS=z=1",
-            "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT=20",
-            "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE=/m.pem",
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=not ours",
-            "OTEL_SERVICE_NAME=mine",
-            "OTEL_RESOURCE_ATTRIBUTES=service.name=other,a=b%20c, d=e",
-            "OTEL_METRIC_EXPORT_INTERVAL=2000",
-            "OTEL_LOG_LEVEL=DEBUG",
-        ],
-        &[],
-    )
-    .settings;
-    let (logs, metrics) = (settings.otlp.export(Signal::Logs), settings.otlp.export(Signal::Metrics));
-    assert_eq!(
-        (logs.endpoint.as_str(), metrics.endpoint.as_str()),
-        ("https://logs:1/own", "https://c:4318/base/v1/metrics")
-    );
-    assert_eq!((logs.timeout, metrics.timeout), (Duration::from_millis(1500), Duration::from_millis(20)));
-    assert_eq!((logs.tls.ca, metrics.tls.ca), (Some(PathBuf::from("/ca.pem")), Some(PathBuf::from("/m.pem"))));
-    assert_eq!((logs.tls.cert, logs.tls.key), (Some(PathBuf::from("/cert.pem")), Some(PathBuf::from("/key.pem"))));
-    assert_eq!(logs.headers.keys().collect::<Vec<_>>(), ["z"]);
-    assert_eq!(metrics.headers["api-key"].expose(), "secret,1");
-    assert_eq!(settings.otlp.service_name, "mine");
-    assert_eq!(
-        settings.otlp.resource_attributes,
-        [("a", "b c"), ("d", "e")].map(|(a, b)| (a.to_owned(), b.to_owned())).into()
-    );
-    assert_eq!(settings.otlp.metrics.interval, Duration::from_secs(2));
-    assert_eq!(settings.log.level, LogLevel::Debug);
-    assert_eq!(metrics.protocol, Protocol::HttpProtobuf);
-}
-
-#[test]
-fn exporters_are_selected_by_variables() {
-    let shown = |env: &[&str]| {
-        let settings = ok("", env, &[]).settings;
-        let export = |signal| {
-            let export = settings.otlp.export(signal);
-            if export.enabled { export.protocol.name() } else { "off" }
-        };
-        let listen = settings.prometheus.listen.map(|address| address.to_string());
-        (export(Signal::Metrics), export(Signal::Logs), listen.unwrap_or_default())
-    };
-    let host = "OTEL_EXPORTER_PROMETHEUS_HOST=0.0.0.0";
-    for (env, metrics, logs, listen) in [
-        (&[][..], "grpc", "grpc", ""),
-        (&["OTEL_METRICS_EXPORTER=otlp", "OTEL_LOGS_EXPORTER=OTLP"], "grpc", "grpc", ""),
-        (&["OTEL_METRICS_EXPORTER=none"], "off", "grpc", ""),
-        (&["OTEL_LOGS_EXPORTER=none"], "grpc", "off", ""),
-        (&["OTEL_METRICS_EXPORTER=console", "OTEL_LOGS_EXPORTER=console"], "stdout", "stdout", ""),
-        (
-            &["OTEL_METRICS_EXPORTER=console", "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"],
-            "stdout",
-            "http/protobuf",
-            "",
-        ),
-        (&["OTEL_METRICS_EXPORTER=prometheus"], "off", "grpc", "127.0.0.1:9464"),
-        (&["OTEL_METRICS_EXPORTER= otlp , prometheus", host], "grpc", "grpc", "0.0.0.0:9464"),
-        (&["OTEL_METRICS_EXPORTER=prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT=1"], "off", "grpc", "127.0.0.1:1"),
-        (&[host], "grpc", "grpc", ""),
-        (&["OTEL_SDK_DISABLED=true", "OTEL_METRICS_EXPORTER=prometheus"], "off", "off", ""),
-        (&["OTEL_SDK_DISABLED=1"], "grpc", "grpc", ""),
-    ] {
-        assert_eq!(shown(env), (metrics, logs, listen.to_owned()), "{env:?}");
-    }
-}
-
-#[test]
-fn log_batches_follow_variables() {
-    for (env, queue, batch, delay, timeout) in [
-        (&[][..], 65_536, 4096, 1000, 10_000),
-        (&["OTEL_BLRP_MAX_QUEUE_SIZE=2048", "OTEL_BLRP_SCHEDULE_DELAY=50"], 2048, 2048, 50, 10_000),
-        (&["OTEL_BLRP_MAX_QUEUE_SIZE=100000", "OTEL_BLRP_EXPORT_TIMEOUT=7"], 100_000, 4096, 1000, 7),
-        (&["OTEL_BLRP_MAX_EXPORT_BATCH_SIZE=512", "OTEL_BLRP_MAX_QUEUE_SIZE=1024"], 1024, 512, 1000, 10_000),
-        (&["OTEL_BLRP_EXPORT_TIMEOUT=7", "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT=9"], 65_536, 4096, 1000, 9),
-    ] {
-        let settings = ok("", env, &[]).settings;
-        let logs = &settings.otlp.logs;
-        assert_eq!(
-            (logs.queue_records, logs.batch_records, logs.delay),
-            (queue, batch, Duration::from_millis(delay)),
-            "{env:?}"
-        );
-        assert_eq!(settings.otlp.export(Signal::Logs).timeout, Duration::from_millis(timeout), "{env:?}");
-    }
-    let timeout = |env: &[&str]| ok("", env, &[]).settings.otlp.export(Signal::Metrics).timeout;
-    assert_eq!(timeout(&["OTEL_METRIC_EXPORT_TIMEOUT=30"]), Duration::from_millis(30));
-}
-
-#[test]
-fn service_name_from_resource_attributes() {
-    let otlp = ok("", &["OTEL_RESOURCE_ATTRIBUTES=service.name=other"], &[]).settings.otlp;
-    assert_eq!((otlp.service_name.as_str(), otlp.resource_attributes.len()), ("other", 0));
-}
-
-#[test]
-fn endpoint_without_scheme_uses_tls() {
-    for (env, endpoint) in [
-        (&["OTEL_EXPORTER_OTLP_ENDPOINT=c:4317"][..], "https://c:4317"),
-        (&["OTEL_EXPORTER_OTLP_ENDPOINT=c:4317", "OTEL_EXPORTER_OTLP_INSECURE=TRUE"], "http://c:4317"),
-        (&["OTEL_EXPORTER_OTLP_ENDPOINT=https://c:4317", "OTEL_EXPORTER_OTLP_INSECURE=true"], "https://c:4317"),
-        (&["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=c:1", "OTEL_EXPORTER_OTLP_INSECURE=true"], "http://c:1"),
-        (
-            &[
-                "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=c:1",
-                "OTEL_EXPORTER_OTLP_INSECURE=true",
-                "OTEL_EXPORTER_OTLP_LOGS_INSECURE=false",
-            ],
-            "https://c:1",
-        ),
-        (
-            &["OTEL_EXPORTER_OTLP_ENDPOINT= ", "OTEL_EXPORTER_OTLP_TIMEOUT=", "OTEL_EXPORTER_OTLP_PROTOCOL="],
-            "http://localhost:4317",
-        ),
-    ] {
-        assert_eq!(ok("", env, &[]).settings.otlp.export(Signal::Logs).endpoint, endpoint, "{env:?}");
-    }
 }
 
 #[test]
