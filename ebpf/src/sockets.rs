@@ -139,9 +139,7 @@ pub(crate) unsafe fn opened(ctx: *mut TcpSocket) {
             *stored = id;
         }
         let mut state = 0_u8;
-        if *stored == id
-            && load(socket as u64 + OFF_SOCK_STATE.load() as u64, &mut state)
-            && state as i32 == TCP_LISTEN
+        if *stored == id && load(socket as u64 + OFF_SOCK_STATE.load() as u64, &mut state) && state as i32 == TCP_LISTEN
         {
             let _ = EP_LISTENERS.insert(&address(socket), &id, 0);
         }
