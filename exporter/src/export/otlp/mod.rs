@@ -1,8 +1,8 @@
 //! OTLP exporter: flows as log records, metrics, and our own telemetry.
 //!
 //! The pipeline puts flows and events into a bounded [`queue`]. [`logs`] encodes them straight to OTLP's protobuf and
-//! keeps several requests in flight. [`metrics_sender`] and [`self_telemetry`] use the same [`client`]; [`deltas`] converts both. Undelivered
-//! records are counted by reason.
+//! keeps several requests in flight. [`metrics_sender`] and [`self_telemetry`] use the same [`client`]; [`deltas`]
+//! converts both. Undelivered records are counted by reason.
 
 pub mod client;
 pub mod config;
