@@ -23,7 +23,7 @@ use super::series_ids::{SeriesId, SeriesIds};
 /// The most series that have ended and still owe. Of further ones the oldest are dropped and counted.
 const MAX_ENDED: usize = 20_000;
 
-/// Converts the rounds of one producer. Its memory is bounded by the series of the last round and by [`MAX_ENDED`].
+/// Converts the rounds of one producer. Its memory is bounded by the series of the last round and by 20,000 ended ones.
 #[derive(Debug, Default)]
 pub struct Deltas {
     /// Whether sums stay cumulative.
