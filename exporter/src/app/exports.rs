@@ -13,6 +13,7 @@ use super::mapping;
 use super::names::MachineNames;
 use super::running::{LogsResult, Phase};
 use crate::export::otlp::client::Client;
+use crate::export::otlp::deltas;
 use crate::export::otlp::deltas::Deltas;
 use crate::export::otlp::metrics_sender::{Accepted, MetricsRequests, MetricsSender};
 use crate::export::otlp::queue::LogSink;
@@ -173,16 +174,8 @@ impl SeriesReader {
         }
         let Ok((metrics, time)) = self.resolve() else { return MetricsRequests::default() };
         let limit = crate::export::otlp::metrics::MAX_REQUEST;
-        let mut encoded = crate::export::otlp::metrics::encode(&metrics, time, resource, limit);
-        let requests = match deltas {
-            Some(deltas) => deltas.round(encoded.requests),
-            None => {
-                encoded.requests.iter_mut().for_each(crate::export::otlp::metrics::clamp_starts);
-                let requests = encoded.requests.iter().map(Into::into).collect();
-                MetricsRequests { requests, ..MetricsRequests::default() }
-            }
-        };
-        MetricsRequests { too_large: encoded.oversized, ..requests }
+        let encoded = crate::export::otlp::metrics::encode(&metrics, time, resource, limit);
+        MetricsRequests { too_large: encoded.oversized, ..deltas::requests(deltas, encoded.requests) }
     }
 
     fn text(&self) -> String {

@@ -139,9 +139,7 @@ pub struct EntityRef {
 impl EntityRef {
     /// Its further attributes by semantic conventions, those of the container included.
     pub fn attributes(&self) -> impl Iterator<Item = (&'static str, &Arc<str>)> {
-        let of_container = self.container.iter().flat_map(|container| {
-            [(attribute::K8S_CONTAINER_NAME, &container.name), (attribute::CONTAINER_ID, &container.id)]
-        });
+        let of_container = self.container.iter().flat_map(|container| container_attributes(container));
         self.entity.attributes.iter().map(|(name, text)| (*name, text)).chain(of_container)
     }
 
@@ -150,6 +148,11 @@ impl EntityRef {
         let container = self.container.as_ref().map_or(0, |container| Arc::as_ptr(container).addr());
         (Arc::as_ptr(&self.entity).addr(), container)
     }
+}
+
+/// The attributes of a container by semantic conventions.
+pub fn container_attributes(container: &PodContainer) -> [(&'static str, &Arc<str>); 2] {
+    [(attribute::K8S_CONTAINER_NAME, &container.name), (attribute::CONTAINER_ID, &container.id)]
 }
 
 impl From<Arc<Entity>> for EntityRef {

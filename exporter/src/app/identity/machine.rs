@@ -41,7 +41,7 @@ impl Machine {
         let container = own_container::container_id(&self.cgroup, &self.mountinfo);
         let os = |name: &str| os_release::value(&self.os_release, name);
         let all = [
-            (attribute::HOST_ID, self.host_id().map(str::to_owned)),
+            (attribute::HOST_ID, self.host_id(container.is_some()).map(str::to_owned)),
             (attribute::HOST_ARCH, Some(host_arch(ARCH).to_owned())),
             (attribute::OS_TYPE, Some(OS.to_owned())),
             (attribute::OS_NAME, os("NAME")),
@@ -53,9 +53,8 @@ impl Machine {
 
     /// The id of the host. An image may have an id of its own, which all its containers share: in a container it is the
     /// host's only if the file is mounted.
-    fn host_id(&self) -> Option<&str> {
-        let is_in_container = own_container::container_id(&self.cgroup, &self.mountinfo).is_some()
-            || own_container::is_container(&self.mountinfo);
+    fn host_id(&self, has_container_id: bool) -> Option<&str> {
+        let is_in_container = has_container_id || own_container::is_container(&self.mountinfo);
         let is_hosts =
             !is_in_container || MACHINE_ID.iter().any(|path| own_container::is_mounted(&self.mountinfo, path));
         // At a first start it may be the word `uninitialized`.

@@ -16,11 +16,11 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use prost::Message as _;
 
-use super::metrics::MAX_REQUEST;
+use super::metrics::{MAX_REQUEST, clamp_starts};
 use super::metrics_sender::{MetricsRequest, MetricsRequests};
 use super::series_ids::{SeriesId, SeriesIds};
 
-/// The most series that have ended and still owe. Of further ones the oldest are dropped and counted.
+/// The most series that have ended with pending values. Of further ones the oldest are dropped and counted.
 const MAX_ENDED: usize = 20_000;
 
 /// Converts the rounds of one producer. Its memory is bounded by the series of the last round and by 20,000 ended ones.
@@ -202,6 +202,16 @@ impl Deltas {
         }
         requests
     }
+}
+
+/// Returns what is sent in a round: the cumulative requests, or what `deltas` makes of them.
+pub fn requests(deltas: Option<&mut Deltas>, mut cumulative: Vec<ExportMetricsServiceRequest>) -> MetricsRequests {
+    let Some(deltas) = deltas else {
+        cumulative.iter_mut().for_each(clamp_starts);
+        let requests = cumulative.iter().map(Into::into).collect();
+        return MetricsRequests { requests, ..MetricsRequests::default() };
+    };
+    deltas.round(cumulative)
 }
 
 /// A request without metrics, with resource and scope of another one.

@@ -47,7 +47,7 @@ pub fn encode(metrics: &[Resolved], time: u64, resource: &Resource, limit: usize
 }
 
 /// Moves the start of series that would start after they are exported, as the wall clock went back.
-pub fn clamp_starts(request: &mut ExportMetricsServiceRequest) {
+pub(super) fn clamp_starts(request: &mut ExportMetricsServiceRequest) {
     let clamp = |start: &mut u64, time: u64| *start = time.min(*start);
     let scopes = request.resource_metrics.iter_mut().flat_map(|resource| &mut resource.scope_metrics);
     for metric in scopes.flat_map(|scope| &mut scope.metrics) {

@@ -29,6 +29,7 @@ use prost::Message as _;
 use tracing::warn;
 
 use super::delivery::Transport;
+use super::deltas;
 use super::deltas::Deltas;
 use super::metrics;
 use super::metrics_sender;
@@ -117,13 +118,7 @@ impl Collector {
             Ok(mut request) => {
                 self.starts.settle(&mut request);
                 add_durations(&self.telemetry, &mut request);
-                match &mut self.deltas {
-                    Some(deltas) => deltas.round(vec![request]),
-                    None => {
-                        metrics::clamp_starts(&mut request);
-                        MetricsRequests { requests: vec![(&request).into()], ..MetricsRequests::default() }
-                    }
-                }
+                deltas::requests(self.deltas.as_mut(), vec![request])
             }
             Err(error) => {
                 warn!("cannot encode our own metrics: {error}");

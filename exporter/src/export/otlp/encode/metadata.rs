@@ -6,6 +6,7 @@ use eyepiece_flow::metadata::{Metadata, Service, Workload};
 use eyepiece_semconv::attribute;
 
 use super::wire::{self, RECORD_ATTRIBUTES as FIELD, string_if_known, texts_if_known};
+use crate::metadata::provider::container_attributes;
 
 /// Field number of `LogRecord.trace_id`.
 const TRACE_ID: u8 = 9;
@@ -106,9 +107,7 @@ pub(super) fn ends(source: Option<EndEntity<'_>>, destination: Option<EndEntity<
 
 /// Appends an entity's further attributes under the names of one end.
 fn further(entity: EndEntity<'_>, place: usize, out: &mut Vec<u8>) {
-    let of_container = entity.container.into_iter().flat_map(|container| {
-        [(attribute::K8S_CONTAINER_NAME, &container.name), (attribute::CONTAINER_ID, &container.id)]
-    });
+    let of_container = entity.container.into_iter().flat_map(container_attributes);
     for (own, text) in entity.attributes.iter().map(|(own, text)| (*own, text)).chain(of_container) {
         let Some(name) = OF_ENTITY.iter().find(|names| names[0] == own).map(|names| names[place]) else { continue };
         let pid = (own == attribute::PROCESS_PID).then(|| text.parse().ok()).flatten();
